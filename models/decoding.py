@@ -1,0 +1,225 @@
+"""Bytes to events or coded refusals. Nothing here raises, whatever the bytes.
+
+The fast way is one typed decode. What it refuses is looked at again, slowly, to say
+which element or line is bad and why, and to keep the good around it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from models import events, topics
+from models.events import AnyEvent, Event, StockCounted
+from models.instants import Instant, from_datetime, to_rfc3339
+from models.outcomes import Code, Rejected
+
+EARLIEST: Final[Instant] = 946_684_800_000_000
+LATEST: Final[Instant] = 7_258_118_400_000_000
+
+_UNION_OF_TOPIC: Final[dict[str, Any]] = {
+    topics.POS_SALES: events.PosEvent,
+    topics.WAREHOUSE_RECEIPTS: events.WarehouseEvent,
+    topics.RETURNS_DISPOSITIONS: events.ReturnsEvent,
+    topics.ORDERS_RESERVATIONS: events.OrdersEvent | events.ServiceEvent,
+}
+_LINE_OF_TYPE: Final[dict[str, type]] = {
+    "pos.sale.completed.v1": events.SaleLine,
+    "pos.sale.returned.v1": events.TillReturnLine,
+    "warehouse.receipt.received.v1": events.ReceiptLine,
+    "warehouse.stock.adjusted.v1": events.AdjustmentLine,
+    "warehouse.safety_stock.set.v1": events.SafetyStockLine,
+    "warehouse.stock.counted.v1": events.CountLine,
+    "returns.return.disposed.v1": events.DispositionLine,
+}
+
+
+class Decoded(NamedTuple):
+    """One element of a record: its event, if any, and what of it was refused.
+
+    `open_lines` are the numbers of refused lines, left open for a corrected resend.
+    """
+
+    index: int
+    original: bytes
+    event: AnyEvent | None
+    rejected: tuple[Rejected, ...] = ()
+    open_lines: tuple[int, ...] = ()
+
+
+class Decoder:
+    """Decodes the records of one input topic."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._decode_event = cast(
+            "Callable[[bytes], AnyEvent]", msgspec.json.Decoder(_UNION_OF_TOPIC[topic]).decode
+        )
+        self._decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+    def single(self, value: bytes | None) -> AnyEvent | None:
+        """The event of a record that is one flawless event, else None."""
+        try:
+            event = self._decode_event(value)  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError):
+            return None
+        return None if objection(event) else event
+
+    def elements(self, value: bytes | None) -> list[Decoded]:
+        """Every element of a record, in order; a record that is no array is one element."""
+        if value is None:
+            return [_refused(Code.INVALID, "the record has no value", 0, b"")]
+        if not value.lstrip(b" \t\r\n").startswith(b"["):
+            return [self._element(0, value)]
+        try:
+            array = self._decode_array(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return [_refused(Code.INVALID, str(error), 0, value)]
+        if not array:
+            return [_refused(Code.INVALID, "the array is empty", 0, value)]
+        return [self._element(index, bytes(raw)) for index, raw in enumerate(array)]
+
+    def _element(self, index: int, original: bytes) -> Decoded:
+        try:
+            event = self._decode_event(original)
+        except msgspec.ValidationError as error:
+            return self._second_look(index, original, str(error))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _refused(Code.INVALID, str(error), index, original)
+        if found := objection(event):
+            return _refused(*found, index, original)
+        return Decoded(index, original, event)
+
+    def _second_look(self, index: int, original: bytes, reason: str) -> Decoded:
+        try:
+            document = msgspec.json.decode(original)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _refused(Code.INVALID, str(error), index, original)
+        if not isinstance(document, dict):
+            return _refused(Code.INVALID, "an event is a JSON object", index, original)
+        kind = document.get("type")
+        if not isinstance(kind, str):
+            return _refused(Code.INVALID, "type is missing or not a string", index, original)
+        if code := self._code_of_type(kind):
+            return _refused(code, f"type {kind} in topic {self._topic}", index, original)
+        return self._without_bad_lines(index, original, document, kind, reason)
+
+    def _code_of_type(self, kind: str) -> Code | None:
+        home = events.TOPIC_OF_TYPE.get(kind)
+        if home is None and kind not in events.TYPES_OF_ANY_TOPIC:
+            return Code.UNKNOWN_TYPE
+        if home is not None and home != self._topic:
+            return Code.WRONG_TOPIC
+        known = kind in _LINE_OF_TYPE or kind in _UNLINED_TYPES
+        return None if known else Code.NOT_SUPPORTED
+
+    def _without_bad_lines(
+        self, index: int, original: bytes, document: dict[str, Any], kind: str, reason: str
+    ) -> Decoded:
+        data = document.get("data")
+        lines = data.get("lines") if isinstance(data, dict) else None
+        line_type = _LINE_OF_TYPE.get(kind)
+        if line_type is None or not isinstance(lines, list):
+            return _refused(Code.INVALID, reason, index, original)
+        good: list[Any] = []
+        rejected: list[Rejected] = []
+        open_lines: list[int] = []
+        numbers = [line.get("line") if isinstance(line, dict) else None for line in lines]
+        for place, (line, number) in enumerate(zip(lines, numbers, strict=True), start=1):
+            flaw = _flaw(line, line_type)
+            if flaw is None and numbers.index(number) != place - 1:
+                flaw = f"line {number} stands twice"
+            if flaw is None:
+                good.append(line)
+                continue
+            rejected.append(Rejected(Code.INVALID, f"line {place}: {flaw}", index, original))
+            usable = isinstance(number, int) and number >= 1 and numbers.count(number) == 1
+            open_lines.append(number if usable else place)
+        if not good or not rejected:
+            return _refused(Code.INVALID, reason, index, original)
+        document["data"] = {**data, "lines": good}  # type: ignore[dict-item]
+        try:
+            event = self._decode_event(msgspec.json.encode(document))
+        except msgspec.MsgspecError as error:
+            return _refused(Code.INVALID, str(error), index, original)
+        if found := objection(event):
+            return _refused(*found, index, original)
+        return Decoded(index, original, event, tuple(rejected), tuple(open_lines))
+
+
+_UNLINED_TYPES: Final = frozenset(
+    {
+        "orders.reservation.requested.v1",
+        "orders.reservation.confirmed.v1",
+        "orders.reservation.released.v1",
+        "orders.reservation.fulfilled.v1",
+        "onhand.tick.v1",
+        "onhand.decision.v1",
+        "onhand.channel.v1",
+    }
+)
+
+
+def objection(event: AnyEvent) -> tuple[Code, str] | None:
+    """What is wrong with a well-formed event, if anything."""
+    if not EARLIEST <= from_datetime(event.time) <= LATEST:
+        bounds = f"{to_rfc3339(EARLIEST)} and {to_rfc3339(LATEST)}"
+        return Code.INVALID, f"time is not between {bounds}"
+    if isinstance(event, _LINED):
+        lines = event.data.lines
+        if len(lines) > 1 and len({line.line for line in lines}) != len(lines):
+            return Code.INVALID, "a line number stands twice"
+        if event.sequence is None and isinstance(event, _SEQUENCED):
+            return Code.NOT_SUPPORTED, "a source without sequence"
+        if isinstance(event, StockCounted):
+            return _objection_to_count(event)
+        if isinstance(event, events.ReturnDisposed):
+            return _objection_to_disposition(event)
+    return None
+
+
+_SEQUENCED: Final = (
+    events.SaleCompleted,
+    events.SaleReturned,
+    events.ReceiptReceived,
+    events.StockAdjusted,
+    events.SafetyStockSet,
+    events.StockCounted,
+    events.ReturnDisposed,
+)
+_LINED: Final = (*_SEQUENCED, events.ReservationRequested)
+
+
+def _objection_to_count(event: StockCounted) -> tuple[Code, str] | None:
+    count = event.data
+    if count.area is not None or not count.final or count.complete:
+        return Code.NOT_SUPPORTED, "counts by area, open counts and complete counts"
+    if count.started is not None and count.started > event.time:
+        return Code.INVALID, "started is after time"
+    return None
+
+
+def _objection_to_disposition(event: events.ReturnDisposed) -> tuple[Code, str] | None:
+    disposed = event.data
+    if any((line.disposition or disposed.disposition) is None for line in disposed.lines):
+        return Code.INVALID, "a line has no disposition, and neither has the event"
+    return None
+
+
+def sequence_of(event: Event) -> int:
+    """The event's sequence as a number. Raises ValueError where it has none."""
+    if event.sequence is None:
+        raise ValueError(f"event {event.id} has no sequence")
+    return int(event.sequence)
+
+
+def _flaw(line: object, line_type: type) -> str | None:
+    try:
+        msgspec.convert(line, line_type)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _refused(code: Code, reason: str, index: int, original: bytes) -> Decoded:
+    return Decoded(index, original, None, (Rejected(code, reason, index, original),))

@@ -1,0 +1,28 @@
+"""Points in time: whole microseconds since 1970-01-01T00:00Z, never local, never floats."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+Instant = int
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+MILLISECOND: Final = 1_000
+SECOND: Final = 1_000_000
+HOUR: Final = 3_600 * SECOND
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """The instant of an aware `moment`. Raises TypeError for a naive one."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """The aware UTC datetime of `instant`, exact to the microsecond."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def to_rfc3339(instant: Instant) -> str:
+    """`instant` as RFC 3339 text in UTC."""
+    return to_datetime(instant).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,138 @@
+"""Movements: normalized changes at one SKU, as they stand in `inventory.movements`.
+
+Private and compact: a JSON array, the kind first. Fields are only ever appended.
+`topic`, `partition` and `ordinal` are the origin: the record that a stage emitted it
+for. Ordinals of one origin stream (topic, partition) only grow, which is how the next
+stage knows what it has absorbed.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from models.instants import Instant
+
+INDEX_BITS: Final = 20
+MAX_INDEX: Final = 2**INDEX_BITS - 1
+
+
+class Movement(Struct, array_like=True, gc=False):
+    """What every movement has. `effective` is when it happened, corrected.
+
+    Identity is (topic, source, epoch, sequence, line); for a hold, `source` is the
+    reservation and `line` its line.
+    """
+
+    sku: str
+    location: str
+    topic: int
+    partition: int
+    ordinal: int
+    source: str
+    epoch: int
+    sequence: int
+    line: int
+    effective: Instant
+    arrival: str
+
+
+class Delta(Movement, tag="delta", gc=False):
+    """A signed change of one bucket, for a cause: sale, till_return, receipt, adjustment."""
+
+    cause: str
+    bucket: str
+    quantity: int
+
+
+class RecordedAdjustment(Movement, tag="recorded", gc=False):
+    """An adjustment that a count already contains: told, not applied."""
+
+    count: str
+    quantity: int
+
+
+class Departure(Movement, tag="departure", gc=False):
+    """A sale line that picks up what a reservation holds."""
+
+    quantity: int
+    reservation: str
+    reservation_line: int
+
+
+class SafetyStockSet(Movement, tag="safety", gc=False):
+    """The safety stock from now on; absolute."""
+
+    quantity: int
+
+
+class Counted(Movement, tag="count", gc=False):
+    """What a count found on hand between `started` and `effective`."""
+
+    count: str
+    quantity: int
+    started: Instant
+
+
+class Disposed(Movement, tag="disposed", gc=False):
+    """What became of units of one line of a return."""
+
+    rma: str
+    rma_line: int
+    disposition: str
+    quantity: int
+
+
+class Hold(Movement, tag="hold", gc=False):
+    """A line of a reservation asks for units."""
+
+    quantity: int
+
+
+class Release(Movement, tag="release", gc=False):
+    """A line of a reservation gives its units back."""
+
+    quantity: int
+
+
+class Fulfil(Movement, tag="fulfil", gc=False):
+    """A line of a reservation has left the location."""
+
+    quantity: int
+
+
+class ChannelRuleSet(Movement, tag="channel", gc=False):
+    """A channel's rule, sent to every partition. `locations` None means all."""
+
+    channel: str
+    share: int
+    buffer: int
+    locations: list[str] | None
+    rank: int
+
+
+AnyMovement = (
+    Delta
+    | RecordedAdjustment
+    | Departure
+    | SafetyStockSet
+    | Counted
+    | Disposed
+    | Hold
+    | Release
+    | Fulfil
+    | ChannelRuleSet
+)
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(AnyMovement).decode
+
+
+def ordinal(offset: int, index: int) -> int:
+    """The place of an emitted record: offset of its cause, and index among what it caused.
+
+    Raises ValueError where one record causes more than a million.
+    """
+    if index > MAX_INDEX:
+        raise ValueError(f"offset {offset} causes more than {MAX_INDEX} records")
+    return (offset << INDEX_BITS) | index

@@ -1,0 +1,218 @@
+"""The stock of one SKU at one location: buckets, and what deltas do to them."""
+
+from datetime import datetime
+from typing import Final
+
+from models import rows
+from models.instants import HOUR, Instant, to_datetime
+from models.outcomes import Outcome
+from models.rows import Row, Rows
+
+RECENT: Final = 16
+"""Deltas kept in the stock row itself; full, they are filed in a history row."""
+
+HISTORY: Final[Instant] = 48 * HOUR
+"""How far back of a row's newest effective time deltas are kept for late counts."""
+
+MAX_CHUNKS: Final = 512
+"""History rows per stock row; past it the oldest goes and old counts are refused."""
+
+NEVER: Final[Instant] = -(2**62)
+
+KNOWN: Final = "known"
+UNKNOWN: Final = "unknown"
+SUSPECT: Final = "suspect"
+
+Entry = tuple[Instant, int, str, int, int]
+"""A change of on_hand: effective time, quantity, source, epoch, sequence."""
+
+
+class StockRow(Row, kw_only=True, omit_defaults=True):
+    """Buckets of one (SKU, location), in base units.
+
+    Up to `as_of` the fields are the public answer, in its order; `settle` derives what
+    of it is derived. From `book` on they are the service's own: readers cut there.
+    """
+
+    sku: str
+    location: str
+    on_hand: int
+    reserved: int
+    quality_control: int
+    damaged: int
+    in_transit: int
+    incoming: int
+    safety_stock: int
+    available: int
+    available_to_sell: int
+    shortfall: int
+    status: str
+    version: int
+    as_of: datetime
+
+    book: int
+    """Lines that reached the row, whatever they did."""
+    newest: Instant
+    opened: bool = False
+    count_started: Instant = NEVER
+    counted_at: Instant = NEVER
+    counted_by: tuple[str, int, int] | None = None
+    counted: int = 0
+    variance: int = 0
+    safety_at: tuple[Instant, int] | None = None
+    recent: list[Entry] = []
+    first_chunk: int = 0
+    next_chunk: int = 0
+    forgotten: Instant = NEVER
+    """Effective time of the newest delta that the history no longer holds."""
+
+    def settle(self) -> None:
+        self.shortfall = max(0, self.reserved - max(0, self.on_hand))
+        if self.opened:
+            self.status = KNOWN
+            self.available = self.on_hand - self.reserved - self.safety_stock
+            self.available_to_sell = max(0, self.available)
+        else:
+            self.status = UNKNOWN
+            self.available = 0
+            self.available_to_sell = 0
+        self.as_of = to_datetime(self.newest)
+
+    def promise(self) -> int:
+        """What the row adds to a network of locations: may be negative (a shortfall)."""
+        if not self.opened:
+            return 0
+        available = self.on_hand - self.reserved - self.safety_stock
+        shortfall = self.reserved - max(0, self.on_hand)
+        return max(0, available) - max(0, shortfall)
+
+
+class HistoryRow(Row, kw_only=True):
+    """Deltas of a stock row that no longer fit in it; written once."""
+
+    entries: list[Entry]
+
+
+_BEGINNING: Final = to_datetime(0)
+
+
+def empty(sku: str, location: str, version: int, effective: Instant) -> StockRow:
+    """The row of a SKU that nothing has touched: unknown, not zero."""
+    return StockRow(
+        sku=sku,
+        location=location,
+        on_hand=0,
+        reserved=0,
+        quality_control=0,
+        damaged=0,
+        in_transit=0,
+        incoming=0,
+        safety_stock=0,
+        available=0,
+        available_to_sell=0,
+        shortfall=0,
+        status=UNKNOWN,
+        version=version,
+        as_of=_BEGINNING,
+        book=0,
+        newest=effective,
+    )
+
+
+def touched(row: StockRow, version: int, effective: Instant) -> StockRow:
+    """A copy of `row` that one more line has reached."""
+    fresh: StockRow = row.__copy__()  # type: ignore[attr-defined]
+    fresh.version = version
+    fresh.book += 1
+    if effective > fresh.newest:
+        fresh.newest = effective
+    return fresh
+
+
+def shift(store: Rows, row: StockRow, bucket: str, quantity: int, entry: Entry) -> Outcome:
+    """Apply a delta to `row`, a fresh copy. Deltas commute; a late one counts like any other.
+
+    Only `on_hand` may go below zero: a sale of a unit that the book does not know. A
+    delta from before the row's last count is in that count already.
+    """
+    if bucket != "on_hand":
+        left = getattr(row, bucket) + quantity
+        if left < 0:
+            return Outcome.BUCKET_NEGATIVE
+        setattr(row, bucket, left)
+        return Outcome.APPLIED
+    if row.counted_by is not None and not is_after_count(row, entry):
+        row.variance -= quantity
+        return Outcome.ABSORBED_BY_COUNT
+    row.on_hand += quantity
+    remember(store, row, entry)
+    return Outcome.APPLIED
+
+
+def is_after_count(row: StockRow, entry: Entry) -> bool:
+    """Whether a delta came after the row's last count, taken in [count_started, counted_at].
+
+    Inside that interval sequence decides where the source is the count's own; else a
+    negative delta is taken as after and a positive one as before: promise less.
+    """
+    effective, quantity, source, epoch, sequence = entry
+    if effective > row.counted_at:
+        return True
+    if effective < row.count_started:
+        return False
+    if row.counted_by is not None and row.counted_by[0] == source:
+        return (epoch, sequence) > row.counted_by[1:]
+    return quantity < 0
+
+
+def remember(store: Rows, row: StockRow, entry: Entry) -> None:
+    """Keep a delta for counts that come late."""
+    row.recent = [*row.recent, entry]
+    if len(row.recent) >= RECENT:
+        _file_recent(store, row)
+
+
+def _file_recent(store: Rows, row: StockRow) -> None:
+    key = history_key(row, row.next_chunk)
+    store.put(key, HistoryRow(version=row.version, entries=row.recent))
+    row.next_chunk += 1
+    row.recent = []
+    horizon = row.newest - HISTORY
+    while row.first_chunk < row.next_chunk - 1:
+        oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
+        newest_of_it = max((one[0] for one in oldest.entries), default=NEVER) if oldest else NEVER
+        too_many = row.next_chunk - row.first_chunk > MAX_CHUNKS
+        if newest_of_it >= horizon and not too_many:
+            return
+        row.forgotten = max(row.forgotten, newest_of_it)
+        store.delete(history_key(row, row.first_chunk), row.version)
+        row.first_chunk += 1
+
+
+def history_key(row: StockRow, chunk: int) -> str:
+    """The key of a row of filed deltas."""
+    return rows.key("history", row.sku, row.location, chunk)
+
+
+def history(store: Rows, row: StockRow) -> list[Entry]:
+    """Every delta that is kept, in the order it was applied."""
+    filed: list[Entry] = []
+    for chunk in range(row.first_chunk, row.next_chunk):
+        page = store.get(history_key(row, chunk), HistoryRow)
+        if page is not None:
+            filed += page.entries
+    return filed + row.recent
+
+
+def replace_history(store: Rows, row: StockRow, entries: list[Entry]) -> None:
+    """Keep only `entries`: what came before a count is in the count."""
+    for chunk in range(row.first_chunk, row.next_chunk):
+        store.delete(history_key(row, chunk), row.version)
+    row.first_chunk = row.next_chunk
+    row.recent = []
+    for start in range(0, len(entries) - RECENT + 1, RECENT):
+        row.recent = entries[start : start + RECENT]
+        key = history_key(row, row.next_chunk)
+        store.put(key, HistoryRow(version=row.version, entries=row.recent))
+        row.next_chunk += 1
+    row.recent = entries[len(entries) - len(entries) % RECENT :]

@@ -1,0 +1,1 @@
+"""The stream processor: Faust agents over the step engine."""

@@ -1,0 +1,59 @@
+"""`python -m streams`: topics, worker, digest."""
+
+import asyncio
+import gc
+import json
+import logging
+
+import faust
+import typer
+import uvloop
+
+from streams import digest as digests
+from streams import topics
+from streams.app import create_app
+from streams.errors import StreamsError
+from streams.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_NOISY = ("aiokafka", "faust", "asyncio")
+
+
+@cli.command("topics")
+def create_topics() -> None:
+    """Create every topic with its configuration; what exists is left as it is."""
+    try:
+        made = asyncio.run(topics.create(Settings()))
+    except StreamsError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    for name, what in made.items():
+        typer.echo(f"{what:8} {name}")
+
+
+@cli.command()
+def worker() -> None:
+    """Run a worker until SIGTERM or Ctrl-C."""
+    settings = Settings()
+    # aiokafka formats a log line per request unless its loggers are above it.
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Rows are many and live long; collecting them often finds nothing.
+    gc.set_threshold(100_000, 20, 100)
+    uvloop.install()
+    app = create_app(settings)
+    faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
+
+
+@cli.command()
+def digest(
+    replay: bool = typer.Option(False, help="replay inventory.movements instead of reading state"),
+) -> None:
+    """Print a digest of the inventory's state: of its changelog, or of a replay of its input."""
+    found = asyncio.run(digests.of_replay(Settings()) if replay else digests.of_state(Settings()))
+    typer.echo(json.dumps(found))
+
+
+if __name__ == "__main__":
+    cli()

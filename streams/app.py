@@ -1,0 +1,140 @@
+"""The composition root of the worker: one Faust app, three agents, three tables."""
+
+import os
+import threading
+import time
+from typing import Any
+
+import faust
+from faust.stores import STORES
+
+from models.instants import Instant
+from streams.decisions import tick
+from streams.engine import transport
+from streams.engine.engine import Engine
+from streams.engine.failpoints import Failpoints
+from streams.engine.partition import Partition
+from streams.engine.sender import NO_HEADERS, Sender
+from streams.engine.stage import Stage
+from streams.engine.step import Steps
+from streams.engine.tables import RawSchema
+from streams.intake import Intake
+from streams.inventory import Inventory
+from streams.orders import Orders
+from streams.routing import Routing
+from streams.settings import Settings
+
+TICK_SECONDS = 1.0
+
+
+class App(faust.App):  # type: ignore[misc]
+    """Faust's app, with the engine started before it and stopped before it."""
+
+    flow: Engine
+    ticks: Sender
+    shutdown_seconds: float
+
+    async def on_start(self) -> None:
+        await self.flow.start()
+        await self.ticks.start()
+        await super().on_start()
+
+    async def stop(self) -> None:
+        if not self.should_stop:
+            force = threading.Timer(self.shutdown_seconds, os._exit, (0,))
+            force.daemon = True
+            force.start()
+            await self.flow.stop()
+            await self.ticks.stop()
+        await super().stop()
+
+
+def create_app(settings: Settings) -> App:
+    """Everything wired; nothing is connected before the app starts."""
+    transport.register()
+    STORES.aliases["rows"] = "streams.engine.tables:RowStore"
+    app = App(
+        settings.topic("onhand"),
+        broker=[f"onhand://{server}" for server in settings.kafka.split(",")],
+        store="memory://",
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=16,
+        broker_max_poll_records=settings.step_records,
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_group_instance_id=settings.instance or None,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 6,
+        broker_rebalance_timeout=30.0,
+        producer_linger=0.0,
+        worker_redirect_stdouts=False,
+    )
+    engine = app.flow = Engine(settings, lambda: app.consumer)
+    app.ticks = Sender(settings.kafka, "onhand-ticks", Failpoints())
+    app.shutdown_seconds = settings.shutdown_seconds
+    trust_origins = settings.unsafe_without != "origins"
+    routing = Routing(settings)
+    orders = Orders(routing, settings, trust_origins=trust_origins)
+    _agent(app, settings, Intake(routing))
+    _agent(app, settings, orders)
+    _agent(app, settings, Inventory(routing, trust_origins=trust_origins))
+
+    @app.on_partitions_revoked.connect
+    async def on_revoked(app: App, revoked: Any, **options: Any) -> None:
+        await engine.partitions_revoked()
+
+    @app.timer(TICK_SECONDS)
+    async def let_time_pass() -> None:
+        await _tick(app, orders, routing)
+
+    return app
+
+
+def _agent(app: App, settings: Settings, stage: Stage) -> None:
+    """One agent: its topics' runs go to the stage's steps; its table is the stage's rows."""
+    raw: dict[str, Any] = {
+        "schema": RawSchema(key_type=bytes, value_type=bytes),
+        "partitions": settings.partitions,
+    }
+    steps = app.flow.add(stage)
+    table = app.Table(
+        stage.name,
+        partitions=settings.partitions,
+        store="rows://local",
+        key_type=bytes,
+        value_type=bytes,
+        changelog_topic=app.topic(settings.topic(stage.state), compacting=True, **raw),
+        # With 1, Faust would go on reading its own changelog after recovery.
+        recovery_buffer_size=64,
+    )
+
+    async def recovered(partitions: list[Partition]) -> None:
+        await app.flow.partitions_recovered(steps, partitions)
+
+    table.data.on_recovered = recovered
+    table.data.on_error = app.flow.fatal
+
+    async def absorb(stream: Any) -> None:
+        async for event in stream.noack().events():
+            name = event.message.topic.removeprefix(settings.prefix)
+            steps.offer({(name, number): run for number, run in event.message.value.items()})
+
+    inputs = app.topic(*(settings.topic(name) for name in stage.inputs), **raw)
+    app.agent(inputs, name=stage.name)(absorb)
+
+
+async def _tick(app: App, orders: Orders, routing: Routing) -> None:
+    """Append a record to each partition where a deadline is due, so that time moves there."""
+    now: Instant = time.time_ns() // 1_000
+    due = orders.partitions_due(now)
+    if due:
+        topic = routing.reservations
+        value = tick(now)
+        await app.ticks.send_outputs({(topic, number): [(b"tick", value, NO_HEADERS)] for number in due})
+

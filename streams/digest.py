@@ -1,0 +1,89 @@
+"""A digest of the inventory's state: equal states print the same, wherever they come from."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from models import topics
+from streams.engine.partition import Partition
+from streams.engine.position import PREFIX
+from streams.engine.stage import Outputs, Raw, Work
+from streams.inventory import Inventory
+from streams.routing import Routing
+from streams.settings import Settings
+
+
+def digest_of(partitions: Iterable[Partition]) -> dict[str, Any]:
+    """Rows, a SHA-256 over keys and values in order, and the same per partition."""
+    whole = hashlib.sha256()
+    rows = 0
+    each: dict[str, str] = {}
+    for partition in sorted(partitions, key=lambda one: one.number):
+        part = hashlib.sha256()
+        for key in sorted(partition.encoded):
+            if key.startswith(PREFIX):
+                continue
+            rows += 1
+            part.update(key.encode() + b"\x00" + partition.encoded[key] + b"\x00")
+        each[str(partition.number)] = part.hexdigest()[:16]
+        whole.update(part.digest())
+    return {"rows": rows, "digest": whole.hexdigest(), "partitions": each}
+
+
+async def of_state(settings: Settings) -> dict[str, Any]:
+    """The digest of what a worker would recover from `inventory.state`."""
+    partitions = {number: Partition(number) for number in range(settings.partitions)}
+    async for number, run in _whole(settings, topics.INVENTORY_STATE):
+        for record in run:
+            partitions[number].load(record.key or b"", record.value or b"", record.offset)
+    for partition in partitions.values():
+        partition.recovered()
+    return digest_of(partitions.values())
+
+
+async def of_replay(settings: Settings) -> dict[str, Any]:
+    """The digest of the state that `inventory.movements`, from its start, leads to."""
+    stage = Inventory(Routing(settings))
+    partitions = {number: Partition(number) for number in range(settings.partitions)}
+    for partition in partitions.values():
+        stage.opened(partition)
+    async for number, run in _whole(settings, topics.INVENTORY_MOVEMENTS):
+        replay_run(stage, partitions[number], run)
+    return digest_of(partitions.values())
+
+
+def replay_run(stage: Inventory, partition: Partition, run: list[Raw]) -> None:
+    """Absorb a run of movements, outputs dropped."""
+    outputs: Outputs = {}
+    work = Work(partition, outputs)
+    for record in run:
+        work.begin(topics.INVENTORY_MOVEMENTS, record)
+        while not stage.absorb(work, record):
+            pass
+        outputs.clear()
+    stage.finish(work)
+    partition.acknowledge(partition.changes("replay", 0))
+
+
+async def _whole(settings: Settings, topic: str) -> Any:
+    """The records of a topic from its start to its end as of now, in runs by partition."""
+    name = settings.topic(topic)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, fetch_max_wait_ms=100)
+    await consumer.start()
+    try:
+        everywhere = [TopicPartition(name, number) for number in range(settings.partitions)]
+        consumer.assign(everywhere)
+        await consumer.seek_to_beginning(*everywhere)
+        ends = await consumer.end_offsets(everywhere)
+        left = {tp for tp in everywhere if ends[tp] > await consumer.position(tp)}
+        while left:
+            batch = await consumer.getmany(*left, timeout_ms=1000, max_records=20_000)
+            for tp, records in batch.items():
+                run = [record for record in records if record.offset < ends[tp]]
+                if run:
+                    yield tp.partition, run
+            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+    finally:
+        await consumer.stop()

@@ -1,0 +1,1 @@
+"""The step engine: outputs, then state, then on."""

@@ -1,0 +1,164 @@
+"""The engine of one process: the steps of its stages, who owns what, and how it dies."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from streams.engine.failpoints import Failpoints
+from streams.engine.partition import Partition
+from streams.engine.sender import Sender
+from streams.engine.stage import Stage
+from streams.engine.step import Steps, TopicPartition
+from streams.engine.transport import Consumer
+from streams.errors import LostLogError
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FATAL_EXIT = 70
+REVOKE_SECONDS = 5.0
+
+
+class Engine:
+    """Holds the steps of every stage, and answers what the transport asks."""
+
+    def __init__(self, settings: Settings, consumer: Callable[[], Consumer]) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._failpoints = Failpoints(settings.failpoint)
+        self._writer = f"{socket.gethostname()}:{os.getpid()}"
+        self._absorbed: dict[TopicPartition, int] = {}
+        self.fetch_wait_ms = settings.fetch_wait_ms
+        self.inputs: frozenset[str] = frozenset()
+        self.steps: list[Steps] = []
+        self._senders: list[Sender] = []
+        self._running: list[asyncio.Task[None]] = []
+
+    def add(self, stage: Stage) -> Steps:
+        """Take in a stage."""
+        settings = self._settings
+        sender = Sender(settings.kafka, f"onhand-{stage.name}", self._failpoints)
+        steps = Steps(
+            stage,
+            sender,
+            self._failpoints,
+            prefix=settings.prefix,
+            writer=self._writer,
+            partitions=settings.partitions,
+            step_records=settings.step_records,
+            trust_positions=settings.unsafe_without != "positions",
+            seek=self._seek_back,
+            absorbed=self._note_absorbed,
+            fatal=self.fatal,
+        )
+        self.steps.append(steps)
+        self._senders.append(sender)
+        self.inputs |= {settings.topic(name) for name in stage.inputs}
+        return steps
+
+    async def start(self) -> None:
+        """Connect the senders, and let the steps run."""
+        for sender in self._senders:
+            await sender.start()
+        self._running = [asyncio.create_task(steps.run()) for steps in self.steps]
+
+    async def stop(self) -> None:
+        """Let every step end, and disconnect."""
+        for steps in self.steps:
+            await steps.revoke(REVOKE_SECONDS)
+        for task in self._running:
+            task.cancel()
+        for sender in self._senders:
+            await sender.stop()
+
+    def fatal(self, error: BaseException) -> None:
+        """End the process at once, as a crash would: the logs hold all that counts."""
+        log.critical("fatal: %s", error, exc_info=error)
+        logging.shutdown()
+        os._exit(FATAL_EXIT)
+
+    # -- what the transport asks
+
+    def crowded(self) -> frozenset[str]:
+        """Input topics that have enough records waiting."""
+        return frozenset(
+            self._settings.topic(name)
+            for steps in self.steps
+            if steps.crowded
+            for name in steps.stage.inputs
+        )
+
+    def absorbed(self) -> dict[TopicPartition, int]:
+        """Offsets absorbed since last asked."""
+        absorbed, self._absorbed = self._absorbed, {}
+        return absorbed
+
+    async def resume(self, consumer: Consumer, assignment: set[TP]) -> dict[TP, int]:
+        """Where to read on: after what each stage's positions have absorbed.
+
+        Ends the process where a log no longer holds, or does not hold yet, that place.
+        """
+        inputs = {tp for tp in assignment if tp.topic in self.inputs}
+        if not inputs:
+            return {}
+        try:
+            return await self._resume(consumer, inputs)
+        except LostLogError as error:
+            self.fatal(error)
+            raise
+
+    async def _resume(self, consumer: Consumer, inputs: set[TP]) -> dict[TP, int]:
+        starts = await consumer.earliest_offsets(*inputs)
+        ends = await consumer.highwaters(*inputs)
+        points: dict[TP, int] = {}
+        for tp in inputs:
+            steps, name = self._of_topic(tp.topic)
+            partition = steps.owned.get(tp.partition)
+            if partition is None:
+                continue
+            resume = partition.position.resume_at(name)
+            if resume is None or self._settings.unsafe_without == "positions":
+                resume = starts[tp]
+            elif not starts[tp] <= resume <= ends[tp]:
+                raise LostLogError(tp.topic, tp.partition, starts[tp], ends[tp], resume)
+            points[tp] = resume
+            steps.start_at(name, tp.partition, resume)
+        return points
+
+    def _of_topic(self, topic: str) -> tuple[Steps, str]:
+        name = topic.removeprefix(self._settings.prefix)
+        return next(steps for steps in self.steps if name in steps.stage.inputs), name
+
+    # -- what Faust tells
+
+    async def partitions_revoked(self) -> None:
+        """Partitions are being taken away: all steps end first."""
+        try:
+            for steps in self.steps:
+                await steps.revoke(REVOKE_SECONDS)
+        except TimeoutError as error:
+            self.fatal(error)
+
+    async def partitions_recovered(self, steps: Steps, partitions: list[Partition]) -> None:
+        """A stage's rows are complete."""
+        want = self._settings.partitions
+        for partition in partitions:
+            have = partition.position.partitions
+            if have not in (0, want):
+                raise RuntimeError(f"state was made with {have} partitions, not {want}: migrate")
+        await steps.own(partitions, self._settings.topic(steps.stage.state))
+
+    def _note_absorbed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        for (name, partition), offset in offsets.items():
+            self._absorbed[self._settings.topic(name), partition] = offset
+
+    def _seek_back(self, name: str, partition: int, offset: int) -> None:
+        topic = self._settings.topic(name)
+        log.warning("%s/%s: records are missing before this run; back to %s", topic, partition, offset)
+        consumer: Any = self._consumer()
+        asyncio.get_running_loop().call_soon(consumer._thread.seek, TP(topic, partition), offset)

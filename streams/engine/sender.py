@@ -1,0 +1,105 @@
+"""The sender of one stage: whole record batches, acknowledged by all replicas.
+
+A batch is all or nothing at the broker. Batches of one partition follow each other
+only once acknowledged, so that a failed one is never overtaken.
+"""
+
+import asyncio
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
+
+Headers = list[tuple[str, bytes]]
+Record = tuple[bytes | None, bytes, Headers]
+"""Key, value, headers."""
+
+NO_HEADERS: Final[Headers] = []
+
+Destination = tuple[str, int]
+"""Topic as the broker names it, partition."""
+
+OUTPUT_BATCH_BYTES: Final = 4 * 1024 * 1024
+STATE_BATCH_BYTES: Final = 20 * 1024 * 1024
+
+
+class BatchTooLargeError(Exception):
+    """A state batch must not be split, and this one does not fit."""
+
+
+class Sender:
+    """Owns one idempotent producer. Any error it raises is fatal for the process."""
+
+    def __init__(self, bootstrap: str, client_id: str, failpoints: Failpoints) -> None:
+        self._bootstrap = bootstrap
+        self._client_id = client_id
+        self._failpoints = failpoints
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError where no broker answers."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._client_id,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=STATE_BATCH_BYTES,
+            max_request_size=4 * STATE_BATCH_BYTES,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect; whatever is under way is waited for."""
+        await self._producer.stop()
+
+    async def send_outputs(self, outputs: dict[Destination, list[Record]]) -> None:
+        """Append a step's outputs, one batch per destination and round, and await every ack."""
+        left = {destination: records for destination, records in outputs.items() if records}
+        if self._failpoints.armed(BETWEEN_DESTINATIONS):
+            for destination in sorted(left):
+                await self._send_round({destination: left[destination]})
+                self._failpoints.reach(BETWEEN_DESTINATIONS)
+            return
+        while left:
+            left = await self._send_round(left)
+
+    async def _send_round(
+        self, outputs: dict[Destination, list[Record]]
+    ) -> dict[Destination, list[Record]]:
+        left: dict[Destination, list[Record]] = {}
+        acks = []
+        for (topic, partition), records in outputs.items():
+            batch = self._producer.create_batch()
+            taken = size = 0
+            for key, value, headers in records:
+                size += len(value)
+                if taken and size > OUTPUT_BATCH_BYTES:
+                    break
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    break
+                taken += 1
+            batch.close()
+            if taken < len(records):
+                left[topic, partition] = records[taken:]
+            acks.append(await self._producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*acks)
+        return left
+
+    async def send_state(
+        self, states: dict[Destination, list[tuple[bytes, bytes]]]
+    ) -> dict[Destination, int]:
+        """Append one batch per state partition; returns the offset where each landed."""
+        acks = []
+        for (topic, partition), records in states.items():
+            batch = self._producer.create_batch()
+            for key, value in records:
+                if batch.append(key=key, value=value, timestamp=None) is None:
+                    raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
+            batch.close()
+            acks.append(await self._producer.send_batch(batch, topic, partition=partition))
+        done = await asyncio.gather(*acks)
+        return {
+            destination: metadata.offset
+            for destination, metadata in zip(states, done, strict=True)
+        }

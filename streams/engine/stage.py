@@ -1,0 +1,77 @@
+"""What a stage is to the engine: inputs, a state topic, and how it takes one record."""
+
+from typing import Protocol
+
+from aiokafka import ConsumerRecord
+
+from models.instants import MILLISECOND, Instant
+from streams.engine.partition import Partition
+from streams.engine.sender import NO_HEADERS, Destination, Headers, Record
+
+Raw = ConsumerRecord[bytes | None, bytes | None]
+Outputs = dict[Destination, list[Record]]
+
+
+class Work:
+    """One step's work on one partition: the record at hand, and what comes out of it.
+
+    `now` is the record's time in microseconds, never before an earlier record's.
+    `index` counts what the record caused, over the steps that its work was cut into.
+    """
+
+    __slots__ = ("_clocks", "_outputs", "index", "now", "offset", "partition", "topic")
+
+    def __init__(self, partition: Partition, outputs: Outputs) -> None:
+        self.partition = partition
+        self._outputs = outputs
+        self._clocks: dict[str, Instant] = {}
+        self.topic = ""
+        self.offset = -1
+        self.now: Instant = 0
+        self.index = 0
+
+    def begin(self, topic: str, record: Raw) -> None:
+        """Turn to the next record."""
+        self.topic = topic
+        self.offset = record.offset
+        self.now = self.partition.position.advance_clock(topic, record.timestamp * MILLISECOND)
+        self.index = 0
+
+    def emit(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        headers: Headers = NO_HEADERS,
+    ) -> None:
+        """Send a record with the step's outputs. `topic` is the broker's name of it."""
+        destination = (topic, partition)
+        records = self._outputs.get(destination)
+        if records is None:
+            records = self._outputs[destination] = []
+        records.append((key, value, headers))
+
+
+class Stage(Protocol):
+    """One stage of processing. Topics are named without the prefix."""
+
+    name: str
+    inputs: tuple[str, ...]
+    state: str
+
+    def opened(self, partition: Partition) -> None:
+        """The partition's rows are complete: build what is derived from them."""
+
+    def closed(self, number: int) -> None:
+        """The partition is no longer ours: forget what was derived."""
+
+    def absorb(self, work: Work, record: Raw) -> bool:
+        """Take one record into rows and outputs; False where only a part of it was done.
+
+        A part that is done is named by the position's cursor, and the same record comes
+        again, in another step, for the rest.
+        """
+
+    def finish(self, work: Work) -> None:
+        """The step ends for this partition: emit what was merged over its records."""

@@ -1,0 +1,212 @@
+"""Faust's Kafka transport, changed where it costs a task per record or knows offsets only.
+
+Each fetched run is one message; steps, not Faust's acks, say what is absorbed; after
+recovery every input is sought to the position that the state holds.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from aiokafka import TopicPartition
+from faust.transport import drivers
+from faust.transport.drivers import aiokafka as kafka
+from faust.types import TP, ConsumerMessage
+from mode import Service
+from mode.utils.futures import maybe_async
+
+from streams.engine.stage import Raw
+
+
+class Flow(Protocol):
+    """What the transport asks the engine."""
+
+    fetch_wait_ms: int
+    inputs: frozenset[str]
+
+    def crowded(self) -> frozenset[str]:
+        """Input topics, as the broker names them, that have enough records waiting."""
+
+    def absorbed(self) -> dict[tuple[str, int], int]:
+        """Offsets absorbed since last asked, by broker topic and partition."""
+
+    async def resume(self, consumer: "Consumer", assignment: set[TP]) -> dict[TP, int]:
+        """The offset to read next, for each assigned input."""
+
+
+class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread, run on the app's own loop: no hop between threads per poll."""
+
+    wait_for_shutdown = False
+
+    def __init__(self, consumer: Any, *, loop: Any = None, **options: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **options)
+
+    async def start(self) -> None:
+        self._thread_started.set()
+        await Service._default_start(self)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def crash(self, reason: BaseException) -> None:
+        await Service.crash(self, reason)
+
+    async def call_thread(self, fun: Any, *args: Any, **options: Any) -> Any:
+        return await maybe_async(fun(*args, **options))
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust hard-codes 1,500 ms; a partition that was just drained waits for the whole fetch.
+        consumer._fetch_max_wait_ms = transport.app.flow.fetch_wait_ms
+        return consumer
+
+
+class Consumer(kafka.Consumer):  # type: ignore[misc]
+    """Delivers runs of records and seeks to positions."""
+
+    def _new_consumer_thread(self) -> InLoopThread:
+        return InLoopThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def _flow(self) -> Flow:
+        flow: Flow = self.app.flow
+        return flow
+
+    # Faust pauses only in a set of its own: aiokafka would go on fetching and hold the node.
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Pause fetching."""
+        paused = set(tps)
+        super().pause_partitions(paused)
+        self._in_aiokafka("pause", paused)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume fetching."""
+        resumed = set(tps)
+        super().resume_partitions(resumed)
+        self._in_aiokafka("resume", resumed)
+
+    def _in_aiokafka(self, action: str, tps: set[TP]) -> None:
+        consumer = self._thread._consumer
+        assigned = consumer.assignment() if consumer else ()
+        known = [TopicPartition(*tp) for tp in tps if tp in assigned]
+        if known:
+            getattr(consumer, action)(*known)
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        crowded = self._flow.crowded()
+        if crowded:
+            active = {tp for tp in active if tp.topic not in crowded}
+            timeout = 0.005
+        if not active:
+            await asyncio.sleep(0.002 if crowded else 0.02)
+            return {}, active
+        return await self._getmany(active, timeout), active
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                generation = self.app.consumer_generation_id
+                records, _ = await self._wait_next_records(0.5)
+                stale = not self.flow_active or generation != self.app.consumer_generation_id
+                if not records or stale:
+                    # What is dropped here is fetched again: recovery seeks before the flow resumes.
+                    await asyncio.sleep(0)
+                    continue
+                for message in self._messages(records, generation):
+                    await self.callback(message)
+        except (asyncio.CancelledError, *self.consumer_stopped_errors):
+            if not self.app.should_stop:
+                raise
+
+    def _messages(
+        self, records: Mapping[TopicPartition, list[Raw]], generation: int
+    ) -> list[ConsumerMessage]:
+        """One message per input topic and poll; of changelogs, one per partition."""
+        by_topic: dict[str, dict[int, list[Raw]]] = defaultdict(dict)
+        messages = []
+        for tp, run in records.items():
+            if tp.topic in self._flow.inputs:
+                by_topic[tp.topic][tp.partition] = run
+            else:
+                messages.append(self._message(TP(*tp), run[-1].offset, run, generation))
+        for topic, runs in by_topic.items():
+            number = next(iter(runs))
+            tp = TP(topic, number)
+            messages.append(self._message(tp, runs[number][-1].offset, runs, generation))
+        return messages
+
+    def _message(self, tp: TP, offset: int, value: Any, generation: int) -> ConsumerMessage:
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            offset,
+            0.0,
+            0,
+            (),
+            None,
+            value,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
+
+    # Committed offsets are for lag tools only; correctness never rests on them.
+
+    def ack(self, message: Any) -> bool:
+        """Steps say what is absorbed."""
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
+        self._to_commit = {
+            TP(topic, partition): offset + 1
+            for (topic, partition), offset in self._flow.absorbed().items()
+        }
+        return list(self._to_commit)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._to_commit.get(tp)
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        assigned = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        committed = bool(ours) and await self._commit(ours)
+        if committed:
+            self._committed_offset.update(ours)
+        return committed
+
+    async def perform_seek(self) -> None:
+        """Seek every input to the record after what the state has absorbed."""
+        points = await self._flow.resume(self, self.assignment())
+        for tp, offset in points.items():
+            self._thread._ensure_consumer().seek(TopicPartition(*tp), offset)
+            self._read_offset[tp] = offset
+
+
+class Producer(kafka.Producer):  # type: ignore[misc]
+    """Faust's own producer; the engine's senders are apart."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {**super()._settings_extra(), "enable_idempotence": True, "acks": "all"}
+
+
+class Transport(kafka.Transport):  # type: ignore[misc]
+    """Registered as `onhand://`."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+def register() -> None:
+    """Make `onhand://` a transport that Faust knows."""
+    drivers.TRANSPORTS.aliases["onhand"] = f"{__name__}:Transport"

@@ -1,0 +1,43 @@
+"""What may go wrong in the worker beyond bad input.
+
+    StreamsError
+    ├── PartitionMismatchError   topics do not have the partitions that state was made with
+    ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
+    ├── AnotherWriterError       someone else appended to a partition that this process owns
+    └── OwnershipLostError       a partition was taken away in the middle of a step
+"""
+
+
+class StreamsError(Exception):
+    """Root of the worker's errors."""
+
+
+class PartitionMismatchError(StreamsError):
+    """Growing partitions is a migration, never a side effect."""
+
+    def __init__(self, topic: str, have: int, want: int) -> None:
+        super().__init__(f"topic {topic} has {have} partitions, but {want} are expected")
+
+
+class LostLogError(StreamsError):
+    """Starting anyway would lose or repeat records."""
+
+    def __init__(self, topic: str, partition: int, start: int, end: int, resume: int) -> None:
+        super().__init__(
+            f"{topic}/{partition} holds offsets {start} to {end - 1}, "
+            f"but state was absorbed up to {resume - 1}: refusing to start"
+        )
+
+
+class AnotherWriterError(StreamsError):
+    """The log is not where this process left it."""
+
+    def __init__(self, topic: str, partition: int, expected: int, got: int) -> None:
+        super().__init__(
+            f"{topic}/{partition}: a batch landed at offset {got} instead of {expected}; "
+            "another process writes to this partition"
+        )
+
+
+class OwnershipLostError(StreamsError):
+    """What was computed must not be submitted any more."""

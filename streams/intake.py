@@ -1,0 +1,110 @@
+"""Intake: decode, dedupe per source, order, normalize; movements keyed by SKU come out."""
+
+from models import movements, topics
+from models.arrival import SourceRow, arrive, source_key, visit
+from models.decoding import Decoder, sequence_of
+from models.events import SourceEvent
+from models.normalization import content_hash, normalize
+from models.outcomes import Arrival, Code
+from models.rows import version
+from streams.dead_letters import bury
+from streams.engine.partition import Partition
+from streams.engine.stage import Raw, Work
+from streams.routing import Routing
+
+_CODE_OF_REFUSAL = {Arrival.CONFLICT: Code.CONFLICT, Arrival.GAP_LIMIT: Code.GAP_LIMIT}
+_REASON_OF_REFUSAL = {
+    Arrival.CONFLICT: "the sequence was seen with other content; the first stands",
+    Arrival.GAP_LIMIT: "the source skips more sequences than are kept",
+}
+
+
+class Intake:
+    """The stage that turns what sources say into movements."""
+
+    name = "intake"
+    inputs = topics.SOURCE_TOPICS
+    state = topics.INVENTORY_SOURCES
+
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
+        self._decoders = {topic: Decoder(topic) for topic in self.inputs}
+
+    def opened(self, partition: Partition) -> None:
+        """Nothing is derived from the rows."""
+
+    def closed(self, number: int) -> None:
+        """Nothing was derived."""
+
+    def finish(self, work: Work) -> None:
+        """Nothing is merged over a step."""
+
+    def absorb(self, work: Work, record: Raw) -> bool:
+        """Take one record: an event, or an array of events of one source."""
+        decoder = self._decoders[work.topic]
+        value = record.value
+        event = decoder.single(value)
+        if event is not None:
+            self._accept(work, record, event, 0, value or b"")  # type: ignore[arg-type]
+            return True
+        for element in decoder.elements(value):
+            taken = True
+            if element.event is not None:
+                taken = self._accept(
+                    work,
+                    record,
+                    element.event,  # type: ignore[arg-type]
+                    element.index,
+                    element.original,
+                    element.open_lines,
+                )
+            if taken:
+                for code, reason, index, original in element.rejected:
+                    bury(work, self._routing, record, code, reason, index, original)
+        return True
+
+    def _accept(
+        self,
+        work: Work,
+        record: Raw,
+        event: SourceEvent,
+        index: int,
+        original: bytes,
+        open_lines: tuple[int, ...] = (),
+    ) -> bool:
+        """Dedupe and normalize one event; False where nothing of it was new."""
+        source = event.source
+        if record.key != self._routing.of(source)[0]:
+            reason = "the record's key is not the event's source"
+            bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
+            return False
+        partition = work.partition
+        row_version = version(partition.position.generation, record.offset)
+        key = source_key(work.topic, source)
+        row = partition.get(key, SourceRow)
+        if row is None:
+            row = SourceRow(version=row_version, source=source, topic=work.topic)
+        row.version = row_version
+        row.now = work.now
+        partition.put(key, row)
+        arrived = arrive(
+            partition, row, event.epoch, sequence_of(event), content_hash(event), open_lines
+        )
+        arrival = arrived.arrival
+        if not arrival.is_new:
+            if arrival in _CODE_OF_REFUSAL:
+                reason = _REASON_OF_REFUSAL[arrival]
+                code = _CODE_OF_REFUSAL[arrival]
+                bury(work, self._routing, record, code, reason, index, original)
+            return False
+        visit(row, event.data.location)
+        made = normalize(
+            event, arrival.value, arrived.lines, partition.number, record.offset, work.index
+        )
+        work.index += len(made)
+        routing, encode = self._routing, movements.encode
+        for movement in made:
+            sku, destination = routing.of(movement.sku)
+            work.emit(routing.movements, destination, sku, encode(movement))
+        return True
+

@@ -1,0 +1,227 @@
+"""Orders: commands, decisions and ticks of reservations, settled by one owner each."""
+
+import heapq
+import logging
+from typing import Final
+
+from models import events, movements, orders, topics
+from models.decoding import Decoder
+from models.events import AnyEvent
+from models.instants import SECOND, Instant, from_datetime
+from models.movements import ChannelRuleSet, Movement, ordinal
+from models.orders import OrderRow, Settled, order_key
+from models.outcomes import Code, Outcome
+from models.rows import version
+from streams.dead_letters import bury
+from streams.engine.partition import Partition
+from streams.engine.stage import Raw, Work
+from streams.routing import Routing
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXPIRIES: Final = 500
+"""Reservations that one step lets lapse at most; the cursor remembers how many it did."""
+
+_INPUT: Final = topics.ORDERS_RESERVATIONS
+_TOPIC: Final = topics.NUMBER[_INPUT]
+_ASK: Final[dict[str, type[Movement]]] = {
+    "hold": movements.Hold,
+    "release": movements.Release,
+    "fulfil": movements.Fulfil,
+}
+
+
+class Orders:
+    """The stage that owns every reservation of its partitions."""
+
+    name = "orders"
+    inputs = (_INPUT,)
+    state = topics.ORDERS_STATE
+
+    def __init__(self, routing: Routing, settings: Settings, *, trust_origins: bool = True) -> None:
+        self._routing = routing
+        self._settings = settings
+        self._trust_origins = trust_origins
+        self._decoder = Decoder(_INPUT)
+        self._deadlines: dict[int, list[tuple[Instant, str]]] = {}
+        self.origins_skipped = 0
+
+    def opened(self, partition: Partition) -> None:
+        """Derive the open deadlines."""
+        heap = []
+        for key in list(partition.encoded):
+            row = partition.get(key, OrderRow)
+            if row is not None and row.lapses() and row.lines:
+                heap.append((row.deadline, row.reservation))
+        heapq.heapify(heap)
+        self._deadlines[partition.number] = heap
+
+    def closed(self, number: int) -> None:
+        """Forget the deadlines."""
+        self._deadlines.pop(number, None)
+
+    def finish(self, work: Work) -> None:
+        """Nothing is merged over a step."""
+
+    def partitions_due(self, now: Instant) -> list[int]:
+        """Partitions where a deadline has passed, or will within two seconds of `now`."""
+        soon = now + 2 * SECOND
+        return sorted(
+            number for number, heap in self._deadlines.items() if heap and heap[0][0] <= soon
+        )
+
+    def absorb(self, work: Work, record: Raw) -> bool:
+        """Take one record: a command, or the service's own decision, tick or rule."""
+        for element in self._decoder.elements(record.value):
+            for code, reason, index, original in element.rejected:
+                bury(work, self._routing, record, code, reason, index, original)
+            if isinstance(element.event, events.Tick):
+                return self._expire_due(work, record)
+            if element.event is not None:
+                self._take(work, record, element.event, element.index, element.original)
+        return True
+
+    def _take(
+        self, work: Work, record: Raw, event: AnyEvent, index: int, original: bytes
+    ) -> None:
+        if isinstance(event, events.ChannelRuleSet):
+            self._broadcast(work, event)
+            return
+        if isinstance(event, events.HoldDecided):
+            origin = event.origin
+            new = work.partition.position.absorb_origin(
+                origin.topic, origin.partition, origin.ordinal
+            )
+            if not new and self._trust_origins:
+                self.origins_skipped += 1
+                return
+        reservation = event.data.reservation  # type: ignore[union-attr]
+        if record.key != self._routing.of(reservation)[0]:
+            reason = "the record's key is not the event's reservation"
+            bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
+            return
+        row_version = version(work.partition.position.generation, record.offset)
+        known = work.partition.get(order_key(reservation), OrderRow)
+        row = (
+            orders.copy_of(known, row_version)
+            if known is not None
+            else orders.blank(reservation, row_version)
+        )
+        if isinstance(event, events.HoldDecided):
+            settled = orders.decide(row, event.data.line, event.data.outcome)
+        else:
+            self._expire_if_due(work, row)
+            settled = self._command(row, event, work.now)
+            command = event.__struct_config__.tag
+            orders.tell(row, str(command), settled.outcome, work.now)
+        self._settle(work, settled)
+        self._bury_refusal(work, record, settled.outcome, index, original)
+
+    def _command(self, row: OrderRow, event: AnyEvent, now: Instant) -> Settled:
+        match event:
+            case events.ReservationRequested():
+                asked = event.data.ttl_seconds or self._settings.default_ttl_seconds
+                ttl = min(asked, self._settings.max_ttl_seconds)
+                return orders.request(row, event.data, now, ttl)
+            case events.ReservationConfirmed():
+                return orders.confirm(row)
+            case events.ReservationReleased():
+                return orders.release(row)
+            case events.ReservationFulfilled():
+                return orders.fulfil(row)
+        raise TypeError(f"no command: {type(event).__name__}")
+
+    def _bury_refusal(
+        self, work: Work, record: Raw, outcome: Outcome, index: int, original: bytes
+    ) -> None:
+        if outcome is Outcome.CONFLICT:
+            reason = "the reservation was requested with other content; the first stands"
+            bury(work, self._routing, record, Code.CONFLICT, reason, index, original)
+        elif outcome is Outcome.UNKNOWN_RESERVATION:
+            reason = "no such reservation was requested"
+            bury(work, self._routing, record, Code.UNKNOWN_RESERVATION, reason, index, original)
+
+    def _settle(self, work: Work, settled: Settled) -> None:
+        row = settled.row
+        work.partition.put(order_key(row.reservation), row)
+        if row.lapses() and row.lines:
+            heap = self._deadlines[work.partition.number]
+            heapq.heappush(heap, (row.deadline, row.reservation))
+        for command in settled.commands:
+            line = command.line
+            self._send(
+                work,
+                _ASK[command.action](
+                    line.sku,
+                    line.location,
+                    _TOPIC,
+                    work.partition.number,
+                    self._place(work),
+                    row.reservation,
+                    0,
+                    0,
+                    line.line,
+                    work.now,
+                    "in_order",
+                    line.quantity,  # type: ignore[call-arg]
+                ),
+            )
+
+    def _place(self, work: Work) -> int:
+        place = ordinal(work.offset, work.index)
+        work.index += 1
+        return place
+
+    def _send(self, work: Work, movement: Movement) -> None:
+        key, destination = self._routing.of(movement.sku)
+        work.emit(self._routing.movements, destination, key, movements.encode(movement))
+
+    def _broadcast(self, work: Work, event: events.ChannelRuleSet) -> None:
+        rule = event.data
+        for destination in range(self._routing.partitions):
+            movement = ChannelRuleSet(
+                "",
+                "",
+                _TOPIC,
+                work.partition.number,
+                self._place(work),
+                event.source,
+                0,
+                0,
+                0,
+                from_datetime(event.time),
+                "in_order",
+                rule.channel,
+                rule.share,
+                rule.buffer,
+                rule.locations,
+                rule.rank,
+            )
+            key = rule.channel.encode()
+            work.emit(self._routing.movements, destination, key, movements.encode(movement))
+
+    # -- deadlines
+
+    def _expire_if_due(self, work: Work, row: OrderRow) -> None:
+        if row.lines and row.lapses() and row.deadline <= work.now:
+            settled = orders.expire(row)
+            orders.tell(row, "deadline", settled.outcome, work.now)
+            self._settle(work, settled)
+
+    def _expire_due(self, work: Work, record: Raw) -> bool:
+        """Let lapse what is due at a tick; False where there is more of it."""
+        cursor = work.partition.position.cursor
+        work.index = cursor.get(_INPUT, 0)
+        heap = self._deadlines[work.partition.number]
+        for _ in range(EXPIRIES):
+            if not heap or heap[0][0] > work.now:
+                cursor.pop(_INPUT, None)
+                return True
+            _, reservation = heapq.heappop(heap)
+            known = work.partition.get(order_key(reservation), OrderRow)
+            if known is not None:
+                row_version = version(work.partition.position.generation, record.offset)
+                self._expire_if_due(work, orders.copy_of(known, row_version))
+        cursor[_INPUT] = work.index
+        return False

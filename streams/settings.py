@@ -1,0 +1,47 @@
+"""Settings of the worker, from the environment: `ONHAND_` and the name in capitals."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Units stand in each description; defaults suit one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="ONHAND_", extra="ignore", frozen=True)
+
+    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma-separated")
+    prefix: str = Field("", description="put before every topic and group name")
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic")
+    replication: int = Field(1, ge=1, le=15, description="replicas of every topic; 3 in production")
+    timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
+        "LogAppendTime", description="who sets record times; CreateTime only for tests"
+    )
+    retention_hours: int = Field(168, ge=1, description="hours that input and movement logs are kept")
+    instance: str = Field(
+        "", description="static group membership: the same name after a restart, else empty"
+    )
+    session_timeout_seconds: float = Field(
+        6.0, ge=1, description="seconds of silence after which a worker counts as gone"
+    )
+    fetch_wait_ms: int = Field(
+        20, ge=1, le=1500, description="milliseconds a fetch waits at the broker for new records"
+    )
+    step_records: int = Field(
+        4000, ge=1, le=20000, description="records that one step takes at most"
+    )
+    default_ttl_seconds: int = Field(
+        900, ge=1, description="seconds until an unconfirmed hold lapses, where none are given"
+    )
+    max_ttl_seconds: int = Field(86_400, ge=1, description="the most seconds a hold may ask for")
+    shutdown_seconds: float = Field(8.0, ge=1, description="seconds after which shutdown is forced")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    failpoint: str = Field("", description="tests only: name:count of the place to die at")
+    unsafe_without: str = Field(
+        "", description="tests only: 'origins' or 'positions' switches that rule off"
+    )
+
+    def topic(self, name: str) -> str:
+        """The topic's name at the broker."""
+        return self.prefix + name
