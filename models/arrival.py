@@ -77,14 +77,23 @@ class HashesRow(Row, kw_only=True):
     hashes: dict[int, int]
 
 
-class Arrived:
-    """What came of one event's sequence: how it arrived, and the lines still open, if not all."""
+_REFUSED: Final = (Arrival.DUPLICATE, Arrival.CONFLICT, Arrival.GAP_LIMIT)
 
-    __slots__ = ("arrival", "lines")
+
+class Arrived:
+    """What came of one event's sequence.
+
+    `is_new` says whether lines of it are to be applied: `lines`, or all where that is
+    None. `text` is the arrival's code; enums are slow to read where it counts.
+    """
+
+    __slots__ = ("arrival", "is_new", "lines", "text")
 
     def __init__(self, arrival: Arrival, lines: frozenset[int] | None = None) -> None:
         self.arrival = arrival
+        self.is_new = arrival not in _REFUSED
         self.lines = lines
+        self.text = arrival.value
 
 
 _IN_ORDER: Final = Arrived(Arrival.IN_ORDER)
@@ -129,7 +138,7 @@ def arrive(
             if sequence <= epoch.last
             else _extend(epoch, sequence, source.now)
         )
-        if epoch is not source.epochs[-1] and arrived.arrival.is_new:
+        if epoch is not source.epochs[-1] and arrived.is_new:
             arrived = _LATE_EPOCH
     elif sequence == epoch.last + 1:
         epoch.last = sequence
@@ -138,12 +147,12 @@ def arrive(
         arrived = _extend(epoch, sequence, source.now)
     else:
         arrived = _place(epoch, sequence, source.now)
-    if arrived.arrival is Arrival.DUPLICATE:
-        arrived = _repeat(store, source, epoch, sequence, content, open_lines)
-    elif arrived.arrival.is_new:
+    if arrived.is_new:
         _remember(store, source, epoch, sequence, content)
         if open_lines:
             _leave_open(epoch, sequence, open_lines)
+    elif arrived is _DUPLICATE:
+        arrived = _repeat(store, source, epoch, sequence, content, open_lines)
     return arrived
 
 
@@ -194,27 +203,29 @@ def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, conte
     recent[sequence] = content
     if len(recent) < CHUNK:
         return
+    chunks: dict[int, dict[int, int]] = {}
     for number, known in recent.items():
-        _file(store, source, epoch, number, known)
+        chunks.setdefault(number // CHUNK, {})[number] = known
+    for chunk, hashes in chunks.items():
+        _file(store, source, epoch, chunk, hashes)
     epoch.recent = {}
 
 
-def _file(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, content: int) -> None:
-    chunk = sequence // CHUNK
+def _file(
+    store: Rows, source: SourceRow, epoch: Epoch, chunk: int, hashes: dict[int, int]
+) -> None:
     row_key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
-    row = store.get(row_key, HashesRow)
-    if row is None:
+    if chunk not in epoch.chunks:
         if len(epoch.chunks) >= MAX_CHUNKS and chunk < epoch.chunks[0]:
             return
-        row = HashesRow(version=source.version, hashes={})
-        epoch.chunks.append(chunk)
-        epoch.chunks.sort()
+        epoch.chunks = sorted([*epoch.chunks, chunk])
         while len(epoch.chunks) > MAX_CHUNKS:
             oldest = hashes_key(source.topic, source.source, epoch.epoch, epoch.chunks.pop(0))
             store.delete(oldest, source.version)
-    row.hashes[sequence] = content
-    row.version = source.version
-    store.put(row_key, row)
+    known = store.get(row_key, HashesRow)
+    if known is not None:
+        hashes = {**known.hashes, **hashes}
+    store.put(row_key, HashesRow(version=source.version, hashes=hashes))
 
 
 def _known_content(store: Rows, source: SourceRow, epoch: Epoch, sequence: int) -> int | None:

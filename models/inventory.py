@@ -5,7 +5,9 @@ reaches a row leaves a ledger entry, also where it changed nothing.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from models import counts, holds, returns, topics
 from models.ledger import LedgerEntry
@@ -21,17 +23,16 @@ from models.movements import (
     Release,
     SafetyStockSet,
 )
-from models.outcomes import Outcome
+from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
 from models.stock import Entry, StockRow, empty, shift, touched
 
 Deltas = dict[str, int]
 
 
-class Change(NamedTuple):
-    """What a movement did: the row after, the version before (-1: none), the deltas."""
+class Change(Struct, gc=False):
+    """What a movement did: the row before and after, and the deltas of its buckets."""
 
-    key: str
     row: StockRow
     before: StockRow | None
     kind: str
@@ -53,7 +54,7 @@ def transition(store: Rows, movement: Movement, version: int) -> Change:
     if kind == "delta":
         kind = movement.cause  # type: ignore[attr-defined]
     store.put(key, row)
-    return Change(key, row, before, kind, outcome, deltas)
+    return Change(row, before, kind, outcome, deltas)
 
 
 def entry_of(change: Change, movement: Movement, received: int) -> LedgerEntry:
@@ -93,7 +94,7 @@ def _history_entry(movement: Movement, quantity: int) -> Entry:
 def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas]:
     quantity = movement.quantity
     outcome = shift(store, row, movement.bucket, quantity, _history_entry(movement, quantity))
-    return outcome, {movement.bucket: quantity} if outcome is Outcome.APPLIED else {}
+    return outcome, {movement.bucket: quantity} if outcome is APPLIED else {}
 
 
 def _recorded(store: Rows, row: StockRow, movement: RecordedAdjustment) -> tuple[Outcome, Deltas]:

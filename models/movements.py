@@ -1,6 +1,7 @@
 """Movements: normalized changes at one SKU, as they stand in `inventory.movements`.
 
-Private and compact: a JSON array, the kind first. Fields are only ever appended.
+Private and compact: a movement is a JSON array, the kind first, fields only ever
+appended; a record is an array of up to `MAX_PACKED` of them, all of one partition.
 `topic`, `partition` and `ordinal` are the origin: the record that a stage emitted it
 for. Ordinals of one origin stream (topic, partition) only grow, which is how the next
 stage knows what it has absorbed.
@@ -12,6 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from models.instants import Instant
+
+PACK_BITS: Final = 8
+MAX_PACKED: Final = 2**PACK_BITS
+"""Movements per record: so many that a record's own cost no longer counts."""
 
 INDEX_BITS: Final = 20
 MAX_INDEX: Final = 2**INDEX_BITS - 1
@@ -125,7 +130,13 @@ AnyMovement = (
 )
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(AnyMovement).decode
+decode = msgspec.json.Decoder(list[AnyMovement]).decode
+"""A record's movements. Raises msgspec.MsgspecError where the bytes are none."""
+
+
+def place(offset: int, index: int) -> int:
+    """The place of a movement in its log: of the record, and of the movement in it."""
+    return (offset << PACK_BITS) | index
 
 
 def ordinal(offset: int, index: int) -> int:

@@ -26,7 +26,7 @@ def content_hash(event: events.SourceEvent) -> int:
 
     A resend has a new id and `sentat`, other key order or unknown fields, and is equal.
     """
-    said = (event.__struct_config__.tag, event.time, event.data)
+    said = (_NUMBER[type(event)], event.time, event.data)
     return xxhash.xxh3_64_intdigest(_encode(said)) >> 1
 
 
@@ -44,7 +44,9 @@ def normalize(
     ValueError where the record causes more than a million movements.
     """
     topic, build = _WAYS[type(event)]
-    sequence = sequence_of(event)
+    sequence = event.sequence
+    if type(sequence) is not int:
+        sequence = sequence_of(event)
     effective = from_datetime(event.time)
     source, epoch, data = event.source, event.epoch, event.data
     location = data.location
@@ -129,3 +131,5 @@ _WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, _Common], Movement]]]] = 
     events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _count),
     events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _disposition),
 }
+
+_NUMBER: Final = {kind: number for number, kind in enumerate(_WAYS)}

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-OFFSET_BITS: Final = 44
+PLACE_BITS: Final = 44
 SEPARATOR: Final = "|"
 
 
@@ -107,9 +107,12 @@ def stock_key(sku: str, location: str) -> str:
     return f"stock|{sku}|{location}"
 
 
-def version(generation: int, offset: int) -> int:
-    """A row's version: it grows with the offset, and with the generation of the topics."""
-    return (generation << OFFSET_BITS) + offset
+def version(generation: int, place: int) -> int:
+    """A row's version: it grows with the place in the log, and the topics' generation.
+
+    Below 2^53 for 511 generations, so that any JSON reader has it exactly.
+    """
+    return (generation << PLACE_BITS) + place
 
 
 class Memory(dict[str, Row]):

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Final
 
+import msgspec
+from msgspec import Raw
+
 from models import rows
 from models.instants import HOUR, Instant, to_datetime
-from models.outcomes import Outcome
+from models.outcomes import APPLIED, Outcome
 from models.rows import Row, Rows
 
 RECENT: Final = 16
@@ -25,6 +28,11 @@ SUSPECT: Final = "suspect"
 
 Entry = tuple[Instant, int, str, int, int]
 """A change of on_hand: effective time, quantity, source, epoch, sequence."""
+
+NOTHING: Final = Raw(b"[]")
+
+_encode = msgspec.json.Encoder().encode
+_decode_entries = msgspec.json.Decoder(list[Entry]).decode
 
 
 class StockRow(Row, kw_only=True, omit_defaults=True):
@@ -60,18 +68,21 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     counted: int = 0
     variance: int = 0
     safety_at: tuple[Instant, int] | None = None
-    recent: list[Entry] = []
+    recent: Raw = NOTHING
+    """JSON of the latest entries: most rows are written often and counted rarely."""
+    recent_size: int = 0
     first_chunk: int = 0
     next_chunk: int = 0
     forgotten: Instant = NEVER
     """Effective time of the newest delta that the history no longer holds."""
 
     def settle(self) -> None:
-        self.shortfall = max(0, self.reserved - max(0, self.on_hand))
+        on_hand, reserved = self.on_hand, self.reserved
+        self.shortfall = 0 if reserved <= 0 else max(0, reserved - max(0, on_hand))
         if self.opened:
             self.status = KNOWN
-            self.available = self.on_hand - self.reserved - self.safety_stock
-            self.available_to_sell = max(0, self.available)
+            available = self.available = on_hand - reserved - self.safety_stock
+            self.available_to_sell = available if available > 0 else 0
         else:
             self.status = UNKNOWN
             self.available = 0
@@ -88,9 +99,13 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
 
 
 class HistoryRow(Row, kw_only=True):
-    """Deltas of a stock row that no longer fit in it; written once."""
+    """Deltas of a stock row that no longer fit in it: JSON of entries, written once."""
 
-    entries: list[Entry]
+    entries: Raw
+
+    def decoded(self) -> list[Entry]:
+        """The entries, in the order they were applied."""
+        return _decode_entries(self.entries)
 
 
 _BEGINNING: Final = to_datetime(0)
@@ -140,13 +155,13 @@ def shift(store: Rows, row: StockRow, bucket: str, quantity: int, entry: Entry) 
         if left < 0:
             return Outcome.BUCKET_NEGATIVE
         setattr(row, bucket, left)
-        return Outcome.APPLIED
-    if row.counted_by is not None and not is_after_count(row, entry):
+        return APPLIED
+    if entry[0] <= row.counted_at and not is_after_count(row, entry):
         row.variance -= quantity
         return Outcome.ABSORBED_BY_COUNT
     row.on_hand += quantity
     remember(store, row, entry)
-    return Outcome.APPLIED
+    return APPLIED
 
 
 def is_after_count(row: StockRow, entry: Entry) -> bool:
@@ -167,8 +182,12 @@ def is_after_count(row: StockRow, entry: Entry) -> bool:
 
 def remember(store: Rows, row: StockRow, entry: Entry) -> None:
     """Keep a delta for counts that come late."""
-    row.recent = [*row.recent, entry]
-    if len(row.recent) >= RECENT:
+    size = row.recent_size
+    row.recent = Raw(
+        b"%b,%b]" % (bytes(row.recent)[:-1], _encode(entry)) if size else b"[%b]" % _encode(entry)
+    )
+    row.recent_size = size + 1
+    if size + 1 >= RECENT:
         _file_recent(store, row)
 
 
@@ -176,11 +195,11 @@ def _file_recent(store: Rows, row: StockRow) -> None:
     key = history_key(row, row.next_chunk)
     store.put(key, HistoryRow(version=row.version, entries=row.recent))
     row.next_chunk += 1
-    row.recent = []
+    row.recent, row.recent_size = NOTHING, 0
     horizon = row.newest - HISTORY
     while row.first_chunk < row.next_chunk - 1:
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
-        newest_of_it = max((one[0] for one in oldest.entries), default=NEVER) if oldest else NEVER
+        newest_of_it = max(one[0] for one in oldest.decoded()) if oldest is not None else NEVER
         too_many = row.next_chunk - row.first_chunk > MAX_CHUNKS
         if newest_of_it >= horizon and not too_many:
             return
@@ -200,8 +219,8 @@ def history(store: Rows, row: StockRow) -> list[Entry]:
     for chunk in range(row.first_chunk, row.next_chunk):
         page = store.get(history_key(row, chunk), HistoryRow)
         if page is not None:
-            filed += page.entries
-    return filed + row.recent
+            filed += page.decoded()
+    return filed + _decode_entries(row.recent)
 
 
 def replace_history(store: Rows, row: StockRow, entries: list[Entry]) -> None:
@@ -209,10 +228,9 @@ def replace_history(store: Rows, row: StockRow, entries: list[Entry]) -> None:
     for chunk in range(row.first_chunk, row.next_chunk):
         store.delete(history_key(row, chunk), row.version)
     row.first_chunk = row.next_chunk
-    row.recent = []
-    for start in range(0, len(entries) - RECENT + 1, RECENT):
-        row.recent = entries[start : start + RECENT]
-        key = history_key(row, row.next_chunk)
-        store.put(key, HistoryRow(version=row.version, entries=row.recent))
+    whole = len(entries) - len(entries) % RECENT
+    for start in range(0, whole, RECENT):
+        page = Raw(_encode(entries[start : start + RECENT]))
+        store.put(history_key(row, row.next_chunk), HistoryRow(version=row.version, entries=page))
         row.next_chunk += 1
-    row.recent = entries[len(entries) - len(entries) % RECENT :]
+    row.recent, row.recent_size = Raw(_encode(entries[whole:])), len(entries) - whole

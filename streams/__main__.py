@@ -40,7 +40,7 @@ def worker() -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Rows are many and live long; collecting them often finds nothing.
-    gc.set_threshold(100_000, 20, 100)
+    gc.disable()
     uvloop.install()
     app = create_app(settings)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()

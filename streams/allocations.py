@@ -22,6 +22,7 @@ from models.movements import ChannelRuleSet
 from models.rows import parts, stock_key
 from models.stock import StockRow
 from streams.engine.partition import Partition
+from streams.engine.sender import Destination
 from streams.engine.stage import Work
 
 SWEEP: Final = 2_000
@@ -33,9 +34,9 @@ _INPUT: Final = topics.INVENTORY_MOVEMENTS
 class Allocations:
     """The rules in force in one partition, and what each SKU's locations promise."""
 
-    def __init__(self, partition: Partition, topic: str) -> None:
+    def __init__(self, partition: Partition, destination: Destination) -> None:
         self._partition = partition
-        self._topic = topic
+        self._destination = destination
         self._changed: dict[tuple[str, str], AllocationRow] = {}
         self._promised: dict[str, dict[str, int]] = {}
         self._locations: dict[str, set[str]] = {}
@@ -118,5 +119,5 @@ class Allocations:
         """Emit the last value of what changed in this step."""
         for (channel, sku), row in self._changed.items():
             key = allocation_key(channel, sku).removeprefix("allocation|").encode()
-            work.emit(self._topic, work.partition.number, key, msgspec.json.encode(row))
+            work.emit(self._destination, key, msgspec.json.encode(row))
         self._changed.clear()

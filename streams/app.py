@@ -134,7 +134,6 @@ async def _tick(app: App, orders: Orders, routing: Routing) -> None:
     now: Instant = time.time_ns() // 1_000
     due = orders.partitions_due(now)
     if due:
-        topic = routing.reservations
-        value = tick(now)
-        await app.ticks.send_outputs({(topic, number): [(b"tick", value, NO_HEADERS)] for number in due})
+        record = (b"tick", tick(now), NO_HEADERS)
+        await app.ticks.send_outputs({routing.reservations[number]: [record] for number in due})
 

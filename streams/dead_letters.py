@@ -20,4 +20,4 @@ def bury(
         ("onhand-offset", str(record.offset).encode()),
         ("onhand-index", str(index).encode()),
     ]
-    work.emit(routing.dead_letters, work.partition.number, record.key, original, headers)
+    work.emit(routing.dead_letters[work.partition.number], record.key, original, headers)

@@ -27,7 +27,7 @@ def send_decision(work: Work, routing: Routing, hold: Hold, outcome: Outcome) ->
         origin=origin,
     )
     key, destination = routing.of(hold.source)
-    work.emit(routing.reservations, destination, key, msgspec.json.encode(decided))
+    work.emit(routing.reservations[destination], key, msgspec.json.encode(decided))
 
 
 def tick(now: Instant) -> bytes:

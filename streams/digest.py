@@ -58,11 +58,13 @@ def replay_run(stage: Inventory, partition: Partition, run: list[Raw]) -> None:
     """Absorb a run of movements, outputs dropped."""
     outputs: Outputs = {}
     work = Work(partition, outputs)
+    work.turn_to(topics.INVENTORY_MOVEMENTS)
     for record in run:
-        work.begin(topics.INVENTORY_MOVEMENTS, record)
+        work.begin(record)
         while not stage.absorb(work, record):
             pass
         outputs.clear()
+    work.end()
     stage.finish(work)
     partition.acknowledge(partition.changes("replay", 0))
 

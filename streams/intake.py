@@ -1,6 +1,6 @@
 """Intake: decode, dedupe per source, order, normalize; movements keyed by SKU come out."""
 
-from models import movements, topics
+from models import topics
 from models.arrival import SourceRow, arrive, source_key, visit
 from models.decoding import Decoder, sequence_of
 from models.events import SourceEvent
@@ -10,6 +10,7 @@ from models.rows import version
 from streams.dead_letters import bury
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
+from streams.packing import Packing
 from streams.routing import Routing
 
 _CODE_OF_REFUSAL = {Arrival.CONFLICT: Code.CONFLICT, Arrival.GAP_LIMIT: Code.GAP_LIMIT}
@@ -29,6 +30,8 @@ class Intake:
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
         self._decoders = {topic: Decoder(topic) for topic in self.inputs}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._packing = Packing(routing)
 
     def opened(self, partition: Partition) -> None:
         """Nothing is derived from the rows."""
@@ -37,7 +40,8 @@ class Intake:
         """Nothing was derived."""
 
     def finish(self, work: Work) -> None:
-        """Nothing is merged over a step."""
+        """Send the step's movements."""
+        self._packing.flush(work)
 
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: an event, or an array of events of one source."""
@@ -80,7 +84,9 @@ class Intake:
             return False
         partition = work.partition
         row_version = version(partition.position.generation, record.offset)
-        key = source_key(work.topic, source)
+        key = self._keys.get((work.topic, source))
+        if key is None:
+            key = self._keys[work.topic, source] = source_key(work.topic, source)
         row = partition.get(key, SourceRow)
         if row is None:
             row = SourceRow(version=row_version, source=source, topic=work.topic)
@@ -90,8 +96,8 @@ class Intake:
         arrived = arrive(
             partition, row, event.epoch, sequence_of(event), content_hash(event), open_lines
         )
-        arrival = arrived.arrival
-        if not arrival.is_new:
+        if not arrived.is_new:
+            arrival = arrived.arrival
             if arrival in _CODE_OF_REFUSAL:
                 reason = _REASON_OF_REFUSAL[arrival]
                 code = _CODE_OF_REFUSAL[arrival]
@@ -99,12 +105,10 @@ class Intake:
             return False
         visit(row, event.data.location)
         made = normalize(
-            event, arrival.value, arrived.lines, partition.number, record.offset, work.index
+            event, arrived.text, arrived.lines, partition.number, record.offset, work.index
         )
         work.index += len(made)
-        routing, encode = self._routing, movements.encode
         for movement in made:
-            sku, destination = routing.of(movement.sku)
-            work.emit(routing.movements, destination, sku, encode(movement))
+            self._packing.add(movement)
         return True
 

@@ -4,10 +4,11 @@ from typing import Final
 
 import msgspec
 
-from models import movements, topics
-from models.inventory import Change, entry_of, transition
-from models.movements import ChannelRuleSet, Hold, Movement
-from models.outcomes import Code, Outcome
+from models import topics
+from models.inventory import entry_of, transition
+from models.ledger import LedgerEntry
+from models.movements import ChannelRuleSet, Hold, Movement, decode, place
+from models.outcomes import APPLIED, Code, Outcome
 from models.rows import version
 from streams.allocations import Allocations
 from streams.dead_letters import bury
@@ -23,6 +24,9 @@ _BURIED: Final = {
         "the count is older than the deltas that are kept",
     ),
 }
+LEDGER_PACK: Final = 256
+"""Ledger entries per record."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,47 +41,58 @@ class Inventory:
         self._routing = routing
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
+        self._entries: dict[int, list[LedgerEntry]] = {}
         self.origins_skipped = 0
 
     def opened(self, partition: Partition) -> None:
         """Derive the channel rules in force, and what they need."""
-        self._allocations[partition.number] = Allocations(partition, self._routing.allocations)
+        self._entries[partition.number] = []
+        self._allocations[partition.number] = Allocations(
+            partition, self._routing.allocations[partition.number]
+        )
 
     def closed(self, number: int) -> None:
         """Forget what was derived."""
         self._allocations.pop(number, None)
-
-    def finish(self, work: Work) -> None:
-        """Send the step's last allocation of each channel and SKU."""
-        self._allocations[work.partition.number].send(work)
+        self._entries.pop(number, None)
 
     def absorb(self, work: Work, record: Raw) -> bool:
-        """Apply one movement, unless its origin is absorbed already."""
+        """Apply a record's movements, less those whose origin is absorbed already."""
         partition = work.partition
-        movement = movements.decode(record.value or b"")
         position = partition.position
-        cut = self.inputs[0] in position.cursor
-        new = cut or position.absorb_origin(movement.topic, movement.partition, movement.ordinal)
-        if not new and self._trust_origins:
-            self.origins_skipped += 1
-            return True
-        row_version = version(position.generation, record.offset)
         allocations = self._allocations[partition.number]
-        if type(movement) is ChannelRuleSet:
-            return allocations.rule_set(work, movement, row_version)
-        change = transition(partition, movement, row_version)
-        self._tell(work, record, movement, change)
-        if allocations.rules:
-            allocations.moved(change, row_version)
+        base = version(position.generation, place(record.offset, 0))
+        cut = self.inputs[0] in position.cursor
+        entries = self._entries[partition.number]
+        for index, movement in enumerate(decode(record.value or b"")):
+            new = position.absorb_origin(movement.topic, movement.partition, movement.ordinal)
+            if not (new or cut) and self._trust_origins:
+                self.origins_skipped += 1
+                continue
+            if type(movement) is ChannelRuleSet:
+                # Rules stand alone in their record, so the cursor is theirs.
+                return allocations.rule_set(work, movement, base)
+            change = transition(partition, movement, base + index)
+            entries.append(entry_of(change, movement, work.now))
+            if change.outcome is not APPLIED:
+                self._answer(work, record, movement, change.outcome)
+            if allocations.rules:
+                allocations.moved(change, base + index)
         return True
 
-    def _tell(self, work: Work, record: Raw, movement: Movement, change: Change) -> None:
-        entry = entry_of(change, movement, work.now)
-        number = work.partition.number
-        work.emit(self._routing.ledger, number, record.key, _encode(entry))
-        outcome = change.outcome
+    def finish(self, work: Work) -> None:
+        """Send the step's ledger entries, and the last allocation of each channel and SKU."""
+        destination = self._routing.ledger[work.partition.number]
+        entries = self._entries[work.partition.number]
+        for start in range(0, len(entries), LEDGER_PACK):
+            work.emit(destination, None, _encode(entries[start : start + LEDGER_PACK]))
+        entries.clear()
+        self._allocations[work.partition.number].send(work)
+
+    def _answer(self, work: Work, record: Raw, movement: Movement, outcome: Outcome) -> None:
         if type(movement) is Hold:
             send_decision(work, self._routing, movement, outcome)
         elif outcome in _BURIED:
             code, reason = _BURIED[outcome]
-            bury(work, self._routing, record, code, reason, 0, record.value or b"")
+            original = _encode(movement)
+            bury(work, self._routing, record, code, reason, 0, original)

@@ -8,13 +8,14 @@ from models import events, movements, orders, topics
 from models.decoding import Decoder
 from models.events import AnyEvent
 from models.instants import SECOND, Instant, from_datetime
-from models.movements import ChannelRuleSet, Movement, ordinal
+from models.movements import ChannelRuleSet, ordinal
 from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
 from streams.dead_letters import bury
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
+from streams.packing import Packing
 from streams.routing import Routing
 from streams.settings import Settings
 
@@ -25,7 +26,7 @@ EXPIRIES: Final = 500
 
 _INPUT: Final = topics.ORDERS_RESERVATIONS
 _TOPIC: Final = topics.NUMBER[_INPUT]
-_ASK: Final[dict[str, type[Movement]]] = {
+_ASK: Final[dict[str, type[movements.Hold | movements.Release | movements.Fulfil]]] = {
     "hold": movements.Hold,
     "release": movements.Release,
     "fulfil": movements.Fulfil,
@@ -44,6 +45,7 @@ class Orders:
         self._settings = settings
         self._trust_origins = trust_origins
         self._decoder = Decoder(_INPUT)
+        self._packing = Packing(routing)
         self._deadlines: dict[int, list[tuple[Instant, str]]] = {}
         self.origins_skipped = 0
 
@@ -62,7 +64,8 @@ class Orders:
         self._deadlines.pop(number, None)
 
     def finish(self, work: Work) -> None:
-        """Nothing is merged over a step."""
+        """Send the step's movements."""
+        self._packing.flush(work)
 
     def partitions_due(self, now: Instant) -> list[int]:
         """Partitions where a deadline has passed, or will within two seconds of `now`."""
@@ -150,8 +153,7 @@ class Orders:
             heapq.heappush(heap, (row.deadline, row.reservation))
         for command in settled.commands:
             line = command.line
-            self._send(
-                work,
+            self._packing.add(
                 _ASK[command.action](
                     line.sku,
                     line.location,
@@ -164,7 +166,7 @@ class Orders:
                     line.line,
                     work.now,
                     "in_order",
-                    line.quantity,  # type: ignore[call-arg]
+                    line.quantity,
                 ),
             )
 
@@ -172,10 +174,6 @@ class Orders:
         place = ordinal(work.offset, work.index)
         work.index += 1
         return place
-
-    def _send(self, work: Work, movement: Movement) -> None:
-        key, destination = self._routing.of(movement.sku)
-        work.emit(self._routing.movements, destination, key, movements.encode(movement))
 
     def _broadcast(self, work: Work, event: events.ChannelRuleSet) -> None:
         rule = event.data
@@ -198,8 +196,7 @@ class Orders:
                 rule.locations,
                 rule.rank,
             )
-            key = rule.channel.encode()
-            work.emit(self._routing.movements, destination, key, movements.encode(movement))
+            self._packing.send_alone(work, destination, movement)
 
     # -- deadlines
 

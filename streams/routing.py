@@ -3,21 +3,26 @@
 from aiokafka.partitioner import murmur2
 
 from models import topics
+from streams.engine.sender import Destination
 from streams.settings import Settings
 
 _REMEMBERED = 200_000
 
 
 class Routing:
-    """Topics as the broker names them, and partitions by murmur2, as every Kafka client."""
+    """Destinations by topic and partition; keys are placed by murmur2, as every client does."""
 
     def __init__(self, settings: Settings) -> None:
         self.partitions = settings.partitions
-        self.movements = settings.topic(topics.INVENTORY_MOVEMENTS)
-        self.ledger = settings.topic(topics.INVENTORY_LEDGER)
-        self.dead_letters = settings.topic(topics.DEAD_LETTERS)
-        self.reservations = settings.topic(topics.ORDERS_RESERVATIONS)
-        self.allocations = settings.topic(topics.CHANNEL_ALLOCATIONS)
+
+        def everywhere(topic: str) -> list[Destination]:
+            return [(settings.topic(topic), number) for number in range(settings.partitions)]
+
+        self.movements = everywhere(topics.INVENTORY_MOVEMENTS)
+        self.ledger = everywhere(topics.INVENTORY_LEDGER)
+        self.dead_letters = everywhere(topics.DEAD_LETTERS)
+        self.reservations = everywhere(topics.ORDERS_RESERVATIONS)
+        self.allocations = everywhere(topics.CHANNEL_ALLOCATIONS)
         self._known: dict[str, tuple[bytes, int]] = {}
 
     def of(self, key: str) -> tuple[bytes, int]:

@@ -48,12 +48,6 @@ class Position(Row, kw_only=True):
             return absorbed + 1
         return None
 
-    def advance_clock(self, topic: str, instant: Instant) -> Instant:
-        """`now` of a record: its time, but never before that of an earlier one."""
-        now = max(instant, self.now.get(topic, instant))
-        self.now[topic] = now
-        return now
-
     def absorb_origin(self, topic: int, partition: int, ordinal: int) -> bool:
         """Whether an emitted record is new; if so it counts as absorbed from now on."""
         stream = (topic << _STREAM_BITS) | partition

@@ -19,37 +19,44 @@ class Work:
     `index` counts what the record caused, over the steps that its work was cut into.
     """
 
-    __slots__ = ("_clocks", "_outputs", "index", "now", "offset", "partition", "topic")
+    __slots__ = ("index", "now", "offset", "outputs", "partition", "topic")
 
     def __init__(self, partition: Partition, outputs: Outputs) -> None:
         self.partition = partition
-        self._outputs = outputs
-        self._clocks: dict[str, Instant] = {}
+        self.outputs = outputs
         self.topic = ""
         self.offset = -1
         self.now: Instant = 0
         self.index = 0
 
-    def begin(self, topic: str, record: Raw) -> None:
-        """Turn to the next record."""
+    def turn_to(self, topic: str) -> None:
+        """Records of `topic` come next."""
         self.topic = topic
+        self.now = self.partition.position.now.get(topic, 0)
+
+    def begin(self, record: Raw) -> None:
+        """The next record; `now` never goes back."""
         self.offset = record.offset
-        self.now = self.partition.position.advance_clock(topic, record.timestamp * MILLISECOND)
         self.index = 0
+        instant = record.timestamp * MILLISECOND
+        if instant > self.now:
+            self.now = instant
+
+    def end(self) -> None:
+        """No more records of the topic in this step."""
+        self.partition.position.now[self.topic] = self.now
 
     def emit(
         self,
-        topic: str,
-        partition: int,
+        destination: Destination,
         key: bytes | None,
         value: bytes,
         headers: Headers = NO_HEADERS,
     ) -> None:
-        """Send a record with the step's outputs. `topic` is the broker's name of it."""
-        destination = (topic, partition)
-        records = self._outputs.get(destination)
+        """Send a record with the step's outputs."""
+        records = self.outputs.get(destination)
         if records is None:
-            records = self._outputs[destination] = []
+            records = self.outputs[destination] = []
         records.append((key, value, headers))
 
 

@@ -64,8 +64,6 @@ class Steps:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.records_absorbed = 0
-        self.steps = 0
 
     @property
     def crowded(self) -> bool:
@@ -198,7 +196,6 @@ class Steps:
             for name, offset in partition.position.offsets.items():
                 absorbed[name, partition.number] = offset
         self._absorbed(absorbed)
-        self.steps += 1
 
     def _still_ours(self, outputs: Outputs, generation: int) -> Outputs:
         if generation != self._generation:
@@ -216,7 +213,9 @@ class Steps:
             work = works.get(number)
             if work is None:
                 work = works[number] = Work(partition, outputs)
+            work.turn_to(topic)
             done = self._absorb(work, topic, records)
+            work.end()
             if done < len(records):
                 self._give_back(source, records[done:])
         for work in works.values():
@@ -226,12 +225,13 @@ class Steps:
     def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
         partition, absorb = work.partition, self.stage.absorb
         offsets = partition.position.offsets
+        absorbed = offsets.get(topic, -1) if self._trust_positions else -1
         for place, record in enumerate(records):
             if partition.weight > MAX_STEP_WEIGHT:
                 return place
-            if self._trust_positions and record.offset <= offsets.get(topic, -1):
+            if record.offset <= absorbed:
                 continue
-            work.begin(topic, record)
+            work.begin(record)
             try:
                 whole = absorb(work, record)
             except Exception as error:
@@ -240,7 +240,6 @@ class Steps:
             if not whole:
                 return place
             offsets[topic] = record.offset
-            self.records_absorbed += 1
         return len(records)
 
     async def _append(

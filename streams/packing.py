@@ -1,0 +1,29 @@
+"""Movements on their way out, packed into as few records as their order allows."""
+
+from models.movements import MAX_PACKED, Movement, encode
+from streams.engine.stage import Work
+from streams.routing import Routing
+
+
+class Packing:
+    """Collects a step's movements per destination. Their order per destination is kept."""
+
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
+        self._packs: list[list[Movement]] = [[] for _ in range(routing.partitions)]
+
+    def add(self, movement: Movement) -> None:
+        """Send `movement` to its SKU's partition, by the end of the step."""
+        self._packs[self._routing.of(movement.sku)[1]].append(movement)
+
+    def send_alone(self, work: Work, number: int, movement: Movement) -> None:
+        """Send `movement` to partition `number` as a record of its own, after what was added."""
+        self.flush(work)
+        work.emit(self._routing.movements[number], None, encode([movement]))
+
+    def flush(self, work: Work) -> None:
+        """Emit what was added."""
+        for destination, pack in zip(self._routing.movements, self._packs, strict=True):
+            for start in range(0, len(pack), MAX_PACKED):
+                work.emit(destination, None, encode(pack[start : start + MAX_PACKED]))
+            pack.clear()
