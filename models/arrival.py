@@ -211,9 +211,7 @@ def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, conte
     epoch.recent = {}
 
 
-def _file(
-    store: Rows, source: SourceRow, epoch: Epoch, chunk: int, hashes: dict[int, int]
-) -> None:
+def _file(store: Rows, source: SourceRow, epoch: Epoch, chunk: int, hashes: dict[int, int]) -> None:
     row_key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
     if chunk not in epoch.chunks:
         if len(epoch.chunks) >= MAX_CHUNKS and chunk < epoch.chunks[0]:

@@ -39,7 +39,7 @@ class Decoded(NamedTuple):
     `open_lines` are the numbers of refused lines, left open for a corrected resend.
     """
 
-    index: int
+    place: int
     original: bytes
     event: AnyEvent | None
     rejected: tuple[Rejected, ...] = ()
@@ -132,8 +132,7 @@ class Decoder:
                 good.append(line)
                 continue
             rejected.append(Rejected(Code.INVALID, f"line {place}: {flaw}", index, original))
-            usable = isinstance(number, int) and number >= 1 and numbers.count(number) == 1
-            open_lines.append(number if usable else place)
+            open_lines.append(_number_or(place, number, numbers))
         if not good or not rejected:
             return _refused(Code.INVALID, reason, index, original)
         document["data"] = {**data, "lines": good}  # type: ignore[dict-item]
@@ -227,6 +226,13 @@ def sequence_of(event: Event) -> int:
     if event.sequence is None:
         raise ValueError(f"event {event.id} has no sequence")
     return int(event.sequence)
+
+
+def _number_or(place: int, number: object, numbers: list[object]) -> int:
+    """The number that a refused line goes by: its own, or else its place in the event."""
+    if isinstance(number, int) and number >= 1 and numbers.count(number) == 1:
+        return number
+    return place
 
 
 def _flaw(line: object, line_type: type) -> str | None:

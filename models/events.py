@@ -27,7 +27,7 @@ Sequence = (
 )
 Epoch = Annotated[int, Meta(ge=0, le=2**31)]
 Moment = Annotated[datetime, Meta(tz=True)]
-BaseUnit = Literal["each", None]
+BaseUnit = Literal["each"] | None
 Condition = Literal["sellable", "quality_control", "damaged"]
 Bucket = Literal["on_hand", "quality_control", "damaged"]
 
@@ -310,5 +310,3 @@ TOPIC_OF_TYPE: Final[dict[str, str]] = {
     "onhand.channel.v1": topics.ORDERS_RESERVATIONS,
 }
 TYPES_OF_ANY_TOPIC: Final = frozenset({"source.heartbeat.v1", "source.epoch.opened.v1"})
-
-

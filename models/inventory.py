@@ -153,9 +153,7 @@ def _reserved(row: StockRow, before: int) -> Deltas:
     return {"reserved": row.reserved - before} if row.reserved != before else {}
 
 
-def _left(
-    store: Rows, row: StockRow, movement: Movement, left: int, reserved: int
-) -> Deltas:
+def _left(store: Rows, row: StockRow, movement: Movement, left: int, reserved: int) -> Deltas:
     return _also_on_hand(store, row, movement, -left, _reserved(row, reserved))
 
 

@@ -19,6 +19,14 @@ _BUCKET_OF_CONDITION: Final = {
 _encode = msgspec.json.Encoder().encode
 
 _Common = tuple[Any, ...]
+_Make = Callable[..., Movement]
+
+_DELTA: Final[_Make] = movements.Delta
+_RECORDED: Final[_Make] = movements.RecordedAdjustment
+_DEPARTURE: Final[_Make] = movements.Departure
+_SAFETY_STOCK: Final[_Make] = movements.SafetyStockSet
+_COUNTED: Final[_Make] = movements.Counted
+_DISPOSED: Final[_Make] = movements.Disposed
 
 
 def content_hash(event: events.SourceEvent) -> int:
@@ -77,49 +85,45 @@ def normalize(
 
 def _sale(data: events.Sale, line: events.SaleLine, common: _Common) -> Movement:
     if line.reservation is None:
-        return movements.Delta(*common, "sale", "on_hand", -line.quantity)
+        return _DELTA(*common, "sale", "on_hand", -line.quantity)
     held = line.reservation
-    return movements.Departure(*common, line.quantity, held.reservation, held.line)
+    return _DEPARTURE(*common, line.quantity, held.reservation, held.line)
 
 
-def _till_return(
-    data: events.TillReturn, line: events.TillReturnLine, common: _Common
-) -> Movement:
+def _till_return(data: events.TillReturn, line: events.TillReturnLine, common: _Common) -> Movement:
     bucket = _BUCKET_OF_CONDITION[line.condition]
-    return movements.Delta(*common, "till_return", bucket, line.quantity)
+    return _DELTA(*common, "till_return", bucket, line.quantity)
 
 
 def _receipt(data: events.Receipt, line: events.ReceiptLine, common: _Common) -> Movement:
     bucket = _BUCKET_OF_CONDITION[line.condition]
-    return movements.Delta(*common, "receipt", bucket, line.quantity)
+    return _DELTA(*common, "receipt", bucket, line.quantity)
 
 
 def _adjustment(data: events.Adjustment, line: events.AdjustmentLine, common: _Common) -> Movement:
     if data.count is not None:
-        return movements.RecordedAdjustment(*common, data.count, line.quantity)
-    return movements.Delta(*common, "adjustment", line.bucket, line.quantity)
+        return _RECORDED(*common, data.count, line.quantity)
+    return _DELTA(*common, "adjustment", line.bucket, line.quantity)
 
 
 def _safety_stock(
     data: events.SafetyStock, line: events.SafetyStockLine, common: _Common
 ) -> Movement:
-    return movements.SafetyStockSet(*common, line.quantity)
+    return _SAFETY_STOCK(*common, line.quantity)
 
 
 def _count(data: events.Count, line: events.CountLine, common: _Common) -> Movement:
     *identity, time, arrival = common
     counted = time if line.counted_at is None else from_datetime(line.counted_at)
     started = counted if data.started is None else min(counted, from_datetime(data.started))
-    return movements.Counted(*identity, counted, arrival, data.count, line.quantity, started)
+    return _COUNTED(*identity, counted, arrival, data.count, line.quantity, started)
 
 
-def _disposition(
-    data: events.Disposed, line: events.DispositionLine, common: _Common
-) -> Movement:
+def _disposition(data: events.Disposed, line: events.DispositionLine, common: _Common) -> Movement:
     disposition = line.disposition or data.disposition or "quarantine"
     _, *rest = common
     sku = line.actual_sku or line.sku
-    return movements.Disposed(sku, *rest, data.rma, line.line, disposition, line.quantity)
+    return _DISPOSED(sku, *rest, data.rma, line.line, disposition, line.quantity)
 
 
 _WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, _Common], Movement]]]] = {

@@ -81,11 +81,11 @@ class Code(StrEnum):
 class Rejected(NamedTuple):
     """Bytes that could not be taken, and why.
 
-    `index` is the element's place in a record that is an array, else 0; `original` is
+    `place` is the element's place in a record that is an array, else 0; `original` is
     the record's exact bytes, or the element's own slice of them.
     """
 
     code: Code
     reason: str
-    index: int
+    place: int
     original: bytes

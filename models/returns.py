@@ -50,9 +50,7 @@ class ReturnRow(Row, kw_only=True):
 
 def return_key(movement: Disposed) -> str:
     """The key of a return line's row."""
-    return rows.key(
-        "return", movement.sku, movement.location, movement.rma, movement.rma_line
-    )
+    return rows.key("return", movement.sku, movement.location, movement.rma, movement.rma_line)
 
 
 def dispose(store: Rows, movement: Disposed, version: int) -> tuple[Outcome, int, int]:

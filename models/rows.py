@@ -58,7 +58,7 @@ def decode(value: bytes, kind: type[R]) -> R:
     """The row that `value` holds. Raises msgspec.MsgspecError where it is not a `kind`."""
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)  # type: ignore[assignment]
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     return decoder.decode(value)  # type: ignore[return-value]
 
 

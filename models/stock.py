@@ -82,7 +82,7 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
         if self.opened:
             self.status = KNOWN
             available = self.available = on_hand - reserved - self.safety_stock
-            self.available_to_sell = available if available > 0 else 0
+            self.available_to_sell = max(0, available)
         else:
             self.status = UNKNOWN
             self.available = 0
@@ -139,8 +139,7 @@ def touched(row: StockRow, version: int, effective: Instant) -> StockRow:
     fresh: StockRow = row.__copy__()  # type: ignore[attr-defined]
     fresh.version = version
     fresh.book += 1
-    if effective > fresh.newest:
-        fresh.newest = effective
+    fresh.newest = max(fresh.newest, effective)
     return fresh
 
 

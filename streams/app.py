@@ -16,7 +16,6 @@ from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Sender
 from streams.engine.stage import Stage
-from streams.engine.step import Steps
 from streams.engine.tables import RawSchema
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -85,11 +84,11 @@ def create_app(settings: Settings) -> App:
     _agent(app, settings, orders)
     _agent(app, settings, Inventory(routing, trust_origins=trust_origins))
 
-    @app.on_partitions_revoked.connect
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def on_revoked(app: App, revoked: Any, **options: Any) -> None:
         await engine.partitions_revoked()
 
-    @app.timer(TICK_SECONDS)
+    @app.timer(TICK_SECONDS)  # type: ignore[untyped-decorator]
     async def let_time_pass() -> None:
         await _tick(app, orders, routing)
 
@@ -136,4 +135,3 @@ async def _tick(app: App, orders: Orders, routing: Routing) -> None:
     if due:
         record = (b"tick", tick(now), NO_HEADERS)
         await app.ticks.send_outputs({routing.reservations[number]: [record] for number in due})
-

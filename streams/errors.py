@@ -1,10 +1,10 @@
 """What may go wrong in the worker beyond bad input.
 
-    StreamsError
-    ├── PartitionMismatchError   topics do not have the partitions that state was made with
-    ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
-    ├── AnotherWriterError       someone else appended to a partition that this process owns
-    └── OwnershipLostError       a partition was taken away in the middle of a step
+StreamsError
+├── PartitionMismatchError   topics do not have the partitions that state was made with
+├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
+├── AnotherWriterError       someone else appended to a partition that this process owns
+└── OwnershipLostError       a partition was taken away in the middle of a step
 """
 
 

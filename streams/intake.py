@@ -24,7 +24,7 @@ class Intake:
     """The stage that turns what sources say into movements."""
 
     name = "intake"
-    inputs = topics.SOURCE_TOPICS
+    inputs: tuple[str, ...] = topics.SOURCE_TOPICS
     state = topics.INVENTORY_SOURCES
 
     def __init__(self, routing: Routing) -> None:
@@ -58,7 +58,7 @@ class Intake:
                     work,
                     record,
                     element.event,  # type: ignore[arg-type]
-                    element.index,
+                    element.place,
                     element.original,
                     element.open_lines,
                 )
@@ -111,4 +111,3 @@ class Intake:
         for movement in made:
             self._packing.add(movement)
         return True
-

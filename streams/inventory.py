@@ -34,7 +34,7 @@ class Inventory:
     """The stage that owns every SKU of its partitions."""
 
     name = "inventory"
-    inputs = (topics.INVENTORY_MOVEMENTS,)
+    inputs: tuple[str, ...] = (topics.INVENTORY_MOVEMENTS,)
     state = topics.INVENTORY_STATE
 
     def __init__(self, routing: Routing, *, trust_origins: bool = True) -> None:

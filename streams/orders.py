@@ -37,7 +37,7 @@ class Orders:
     """The stage that owns every reservation of its partitions."""
 
     name = "orders"
-    inputs = (_INPUT,)
+    inputs: tuple[str, ...] = (_INPUT,)
     state = topics.ORDERS_STATE
 
     def __init__(self, routing: Routing, settings: Settings, *, trust_origins: bool = True) -> None:
@@ -82,12 +82,10 @@ class Orders:
             if isinstance(element.event, events.Tick):
                 return self._expire_due(work, record)
             if element.event is not None:
-                self._take(work, record, element.event, element.index, element.original)
+                self._take(work, record, element.event, element.place, element.original)
         return True
 
-    def _take(
-        self, work: Work, record: Raw, event: AnyEvent, index: int, original: bytes
-    ) -> None:
+    def _take(self, work: Work, record: Raw, event: AnyEvent, index: int, original: bytes) -> None:
         if isinstance(event, events.ChannelRuleSet):
             self._broadcast(work, event)
             return

@@ -11,14 +11,18 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ONHAND_", extra="ignore", frozen=True)
 
-    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma-separated")
+    kafka: str = Field(
+        "127.0.0.1:9092", description="bootstrap servers, host:port, comma-separated"
+    )
     prefix: str = Field("", description="put before every topic and group name")
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic")
     replication: int = Field(1, ge=1, le=15, description="replicas of every topic; 3 in production")
     timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
         "LogAppendTime", description="who sets record times; CreateTime only for tests"
     )
-    retention_hours: int = Field(168, ge=1, description="hours that input and movement logs are kept")
+    retention_hours: int = Field(
+        168, ge=1, description="hours that input and movement logs are kept"
+    )
     instance: str = Field(
         "", description="static group membership: the same name after a restart, else empty"
     )

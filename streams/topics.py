@@ -37,7 +37,7 @@ def configs(settings: Settings) -> dict[str, dict[str, str]]:
         "message.timestamp.type": settings.timestamps,
     }
     return {
-        **{name: taken for name in topics.INPUT_TOPICS},
+        **dict.fromkeys(topics.INPUT_TOPICS, taken),
         topics.INVENTORY_MOVEMENTS: ours,
         topics.INVENTORY_LEDGER: ours,
         topics.DEAD_LETTERS: ours,

@@ -159,6 +159,8 @@ class Engine:
 
     def _seek_back(self, name: str, partition: int, offset: int) -> None:
         topic = self._settings.topic(name)
-        log.warning("%s/%s: records are missing before this run; back to %s", topic, partition, offset)
+        log.warning(
+            "%s/%s: records are missing before this run; back to %s", topic, partition, offset
+        )
         consumer: Any = self._consumer()
         asyncio.get_running_loop().call_soon(consumer._thread.seek, TP(topic, partition), offset)

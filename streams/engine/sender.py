@@ -100,6 +100,5 @@ class Sender:
             acks.append(await self._producer.send_batch(batch, topic, partition=partition))
         done = await asyncio.gather(*acks)
         return {
-            destination: metadata.offset
-            for destination, metadata in zip(states, done, strict=True)
+            destination: metadata.offset for destination, metadata in zip(states, done, strict=True)
         }

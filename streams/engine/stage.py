@@ -2,14 +2,21 @@
 
 from typing import Protocol
 
-from aiokafka import ConsumerRecord
-
 from models.instants import MILLISECOND, Instant
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Destination, Headers, Record
 
-Raw = ConsumerRecord[bytes | None, bytes | None]
 Outputs = dict[Destination, list[Record]]
+
+
+class Raw(Protocol):
+    """A record as the consumer hands it over; `timestamp` in milliseconds."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    offset: int
+    timestamp: int
 
 
 class Work:
@@ -39,8 +46,7 @@ class Work:
         self.offset = record.offset
         self.index = 0
         instant = record.timestamp * MILLISECOND
-        if instant > self.now:
-            self.now = instant
+        self.now = max(self.now, instant)
 
     def end(self) -> None:
         """No more records of the topic in this step."""

@@ -72,8 +72,8 @@ class Steps:
 
     # -- ownership
 
-    async def revoke(self, timeout: float) -> None:
-        """Nothing more is submitted; what was submitted is awaited for `timeout` seconds.
+    async def revoke(self, seconds: float) -> None:
+        """Nothing more is submitted; what was submitted is awaited for `seconds`.
 
         Raises TimeoutError, which is fatal: an unfinished batch may land at any time.
         """
@@ -82,7 +82,7 @@ class Steps:
         self._next.clear()
         self._count = 0
         self._wake.clear()
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             await self._idle.wait()
         for partition in self.owned.values():
             partition.undo()
@@ -118,17 +118,18 @@ class Steps:
         A hole that the broker confirms by answering the same again is none (a
         transaction marker, say).
         """
-        for source, records in runs.items():
+        for source, run in runs.items():
             expected = self._next.get(source)
-            if expected is None or not records:
+            if expected is None or not run:
                 continue
-            first = records[0].offset
+            first = run[0].offset
             if first > expected and self._holes.get(source) != (expected, first):
                 self._holes[source] = (expected, first)
                 self._seek(*source, expected)
                 continue
+            records = run
             if first < expected:
-                records = [record for record in records if record.offset >= expected]
+                records = [record for record in run if record.offset >= expected]
                 if not records:
                     continue
             self._next[source] = records[-1].offset + 1
@@ -162,7 +163,9 @@ class Steps:
                 try:
                     await self._step()
                 except OwnershipLostError:
-                    log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
+                    log.info(
+                        "%s: a step ends unfinished, its partitions are revoked", self.stage.name
+                    )
                 finally:
                     self._idle.set()
                 if not self._count:
@@ -170,7 +173,7 @@ class Steps:
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
 
     async def _step(self) -> None:

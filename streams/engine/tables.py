@@ -78,5 +78,3 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
 
     def loads_value(self, app: Any, message: Any, **options: Any) -> Any:
         return message.value
-
-

@@ -96,7 +96,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         if known:
             getattr(consumer, action)(*known)
 
-    async def _wait_next_records(self, timeout: float) -> Any:
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()

@@ -1,0 +1,1 @@
+"""The HTTP front: reads from a view that follows the logs, writes into the logs."""

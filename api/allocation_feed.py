@@ -1,0 +1,99 @@
+"""The latest allocation of every channel and SKU, and a resumable stream of changes.
+
+An event's id names how far each partition of the log had come, so a stream resumes
+from it at any process: what changed since is each SKU's latest value, not each step to it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from api.records import Record
+from models.channels import AllocationRow
+from models.rows import decode
+
+Places = dict[int, int]
+
+
+class Allocation(NamedTuple):
+    """One allocation, where it stands in the log, and the how manieth change it was here."""
+
+    row: AllocationRow
+    partition: int
+    offset: int
+    change: int
+
+    def json(self) -> bytes:
+        """The row as it is published."""
+        return msgspec.json.encode(self.row)
+
+
+class AllocationFeed:
+    """Kept by following `channel.allocations`."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, dict[str, Allocation]] = {}
+        self._changed = asyncio.Event()
+        self._changes = 0
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Take what came by in the log."""
+        for record in records:
+            if record.value is None:
+                continue
+            row = decode(record.value, AllocationRow)
+            known = self._latest.setdefault(row.channel, {})
+            held = known.get(row.sku)
+            if held is not None and held.row.version >= row.version:
+                continue
+            # Popped first: the dictionary stays in the order of the latest changes.
+            known.pop(row.sku, None)
+            self._changes += 1
+            known[row.sku] = Allocation(row, record.partition, record.offset, self._changes)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def page(self, channel: str, after: str, limit: int) -> list[AllocationRow]:
+        """Allocations of a channel by SKU, those after `after`."""
+        known = self._latest.get(channel, {})
+        skus = sorted(sku for sku in known if sku > after)
+        return [known[sku].row for sku in skus[:limit]]
+
+    async def stream(self, channel: str, since: Places) -> AsyncIterator[tuple[str, Allocation]]:
+        """Every allocation that is newer than `since`, then each change: (id, allocation)."""
+        places = dict(since)
+        seen = 0
+        while True:
+            changed = self._changed
+            for allocation in self._since(channel, seen):
+                seen = allocation.change
+                if allocation.offset <= places.get(allocation.partition, -1):
+                    continue
+                places[allocation.partition] = allocation.offset
+                yield to_id(places), allocation
+            await changed.wait()
+
+    def _since(self, channel: str, change: int) -> list[Allocation]:
+        newer = []
+        for allocation in reversed(self._latest.get(channel, {}).values()):
+            if allocation.change <= change:
+                break
+            newer.append(allocation)
+        newer.reverse()
+        return newer
+
+
+def to_id(places: Places) -> str:
+    """`partition.offset` pairs joined by `-`: an event's id."""
+    return "-".join(f"{partition}.{offset}" for partition, offset in sorted(places.items()))
+
+
+def from_id(text: str) -> Places:
+    """The inverse of `to_id`. Raises ValueError where the text is no such id."""
+    places: Places = {}
+    for pair in filter(None, text.split("-")):
+        partition, _, offset = pair.partition(".")
+        places[int(partition)] = int(offset)
+    return places

@@ -1,0 +1,101 @@
+"""Writing events: validated, appended with the right key, acknowledged before the answer."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import ORJSONResponse
+
+from api.problems import Problem
+from api.state import state_of
+from models import topics
+from models.decoding import Decoder
+from models.events import SERVICE_PREFIX, TOPIC_OF_TYPE, TYPES_OF_ANY_TOPIC
+from models.outcomes import Code
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
+
+Record = tuple[str, str, bytes]
+
+
+class _Head(msgspec.Struct):
+    type: str
+
+
+_head_of = msgspec.json.Decoder(_Head).decode
+
+
+@cache
+def decoder(topic: str) -> Decoder:
+    """The decoder of an input topic."""
+    return Decoder(topic)
+
+
+@router.post("", status_code=202)
+async def accept(request: Request) -> Response:
+    """Take one CloudEvent or an array of them. All are appended, or none."""
+    state = state_of(request)
+    body = await limited_body(request, state.settings.max_body_bytes)
+    elements = _elements(body)
+    records: list[Record] = []
+    errors: list[dict[str, Any]] = []
+    for index, element in enumerate(elements):
+        taken = _record_of(element, index)
+        if isinstance(taken, dict):
+            errors.append(taken)
+        else:
+            records.append(taken)
+    if errors:
+        detail = f"{len(errors)} of {len(elements)} events are not valid; none was taken"
+        raise Problem(422, str(errors[0]["code"]), detail, errors=errors)
+    await state.producing.append(records)
+    return ORJSONResponse({"accepted": len(records)}, status_code=202)
+
+
+async def limited_body(request: Request, limit: int) -> bytes:
+    """The request's body. Raises a 413 problem where it is longer than `limit` bytes."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise Problem(413, "too_large", f"a request has at most {limit} bytes")
+    return bytes(body)
+
+
+def _elements(body: bytes) -> list[bytes]:
+    try:
+        if body.lstrip().startswith(b"["):
+            elements = [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        else:
+            elements = [body]
+    except msgspec.MsgspecError as error:
+        raise Problem(422, Code.INVALID, str(error)) from error
+    if not elements:
+        raise Problem(422, Code.INVALID, "the array is empty")
+    return elements
+
+
+def _record_of(element: bytes, index: int) -> Record | dict[str, Any]:
+    try:
+        kind = _head_of(element).type
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _error(index, Code.INVALID, str(error))
+    if kind.startswith(SERVICE_PREFIX):
+        return _error(index, Code.RESERVED_TYPE, f"{kind} is the service's own")
+    if kind in TYPES_OF_ANY_TOPIC:
+        return _error(index, Code.NOT_SUPPORTED, kind)
+    topic = TOPIC_OF_TYPE.get(kind)
+    if topic is None:
+        return _error(index, Code.UNKNOWN_TYPE, kind)
+    (decoded,) = decoder(topic).elements(element)
+    if decoded.rejected:
+        code, reason, *_ = decoded.rejected[0]
+        return _error(index, code, reason)
+    event: Any = decoded.event
+    key = event.data.reservation if topic == topics.ORDERS_RESERVATIONS else event.source
+    return topic, key, element
+
+
+def _error(index: int, code: Code, reason: str) -> dict[str, Any]:
+    return {"index": index, "code": code.value, "reason": reason}

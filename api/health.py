@@ -1,0 +1,23 @@
+"""Whether the process lives, and whether its answers are complete."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import ORJSONResponse
+
+from api.problems import Problem
+from api.state import state_of
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """The process answers."""
+    return ORJSONResponse({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """The view has everything that stood in the logs when the process started."""
+    if not state_of(request).following.ready.is_set():
+        raise Problem(503, "catching_up", "the view has not caught up with the logs yet")
+    return ORJSONResponse({"status": "ready"})

@@ -1,0 +1,55 @@
+"""Metrics of the front, in Prometheus' text format."""
+
+import time
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.state import state_of
+
+router = APIRouter(tags=["operations"])
+
+_REQUESTS = Counter("onhand_http_requests", "Requests answered", ("route", "status"))
+_SECONDS = Histogram(
+    "onhand_http_request_seconds",
+    "Time to the start of the answer",
+    ("route",),
+    buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+_LAG = Gauge("onhand_view_lag_seconds", "Time since the view last matched the log's end")
+_ROWS = Gauge("onhand_view_stock_rows", "Stock rows in the view")
+_READY = Gauge("onhand_view_ready", "1 once the view has what stood in the logs at the start")
+
+
+class Measured:
+    """Counts and times requests by route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+
+        async def measuring(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                _REQUESTS.labels(route, message["status"]).inc()
+                _SECONDS.labels(route).observe(time.perf_counter() - begun)
+            await send(message)
+
+        await self._app(scope, receive, measuring)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """What Prometheus scrapes."""
+    state = state_of(request)
+    matched_at = await state.view.matched_at()
+    _LAG.set(time.time() - matched_at if matched_at is not None else float("inf"))
+    _ROWS.set(await state.view.size())
+    _READY.set(state.following.ready.is_set())
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,13 @@
+"""What of a log's record the front looks at."""
+
+from typing import Protocol
+
+
+class Record(Protocol):
+    """A record as the consumer hands it over; `timestamp` in milliseconds."""
+
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    offset: int
+    timestamp: int

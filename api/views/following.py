@@ -1,0 +1,129 @@
+"""Following the logs into a view, from their beginning, for as long as the process lives."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from api.records import Record
+from api.views.base import Update, View, kind_of
+from models import topics
+from models.rows import head
+
+log = logging.getLogger(__name__)
+
+_SERVED: Final = frozenset({"stock", "source", "order", "channel"})
+_FETCH_WAIT_MS: Final = 50
+_STAMP_SECONDS: Final = 0.01
+
+
+class Following:
+    """Keeps a view at the end of the logs, and tells others what comes by.
+
+    `ready` is set once everything that stood in the logs at the start is in the view.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        bootstrap: str,
+        topic: Callable[[str], str],
+        *,
+        on_order: Callable[[str], None],
+        on_allocations: Callable[[Iterable[Record]], None],
+    ) -> None:
+        self.ready = asyncio.Event()
+        self._view = view
+        self._bootstrap = bootstrap
+        self._allocations = topic(topics.CHANNEL_ALLOCATIONS)
+        self._topics = (
+            topic(topics.INVENTORY_STATE),
+            topic(topics.INVENTORY_SOURCES),
+            topic(topics.ORDERS_STATE),
+            self._allocations,
+        )
+        self._on_order = on_order
+        self._on_allocations = on_allocations
+        self._next: dict[TopicPartition, int] = {}
+        self._stamped = 0.0
+
+    async def run(self) -> None:
+        """Follow until cancelled. Raises KafkaError where the logs can't be read."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            assigned = await self._assign(consumer)
+            ends = await consumer.end_offsets(assigned)
+            while True:
+                batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=10_000)
+                for tp, records in batches.items():
+                    await self._take(tp, records)
+                if not self.ready.is_set():
+                    await self._judge_ready(consumer, ends)
+                await self._judge_lag(consumer, assigned)
+        finally:
+            await consumer.stop()
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        assigned = []
+        for topic in self._topics:
+            numbers = consumer.partitions_for_topic(topic)
+            if numbers is None:
+                await consumer._client._wait_on_metadata(topic)
+                numbers = consumer.partitions_for_topic(topic) or set()
+            assigned += [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(assigned)
+        await consumer.seek_to_beginning(*assigned)
+        self._next = {tp: await consumer.position(tp) for tp in assigned}
+        return assigned
+
+    async def _take(self, tp: TopicPartition, records: list[Record]) -> None:
+        self._next[tp] = records[-1].offset + 1
+        if tp.topic == self._allocations:
+            self._on_allocations(records)
+            return
+        latest: dict[str, Update] = {}
+        for record in records:
+            key = (record.key or b"").decode()
+            if kind_of(key) not in _SERVED or record.value is None:
+                continue
+            version, gone = head(record.value)
+            known = latest.get(key)
+            if known is None or known.version < version:
+                latest[key] = Update(key, version, None if gone else record.value)
+        await self._view.apply(list(latest.values()))
+        for key in latest:
+            if kind_of(key) == "order":
+                self._on_order(key)
+
+    async def _judge_ready(
+        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
+    ) -> None:
+        # Compaction may leave nothing between the last record and the end.
+        positions = {tp: max(self._next[tp], await consumer.position(tp)) for tp in ends}
+        if all(positions[tp] >= end for tp, end in ends.items()):
+            log.info("the view is ready")
+            self.ready.set()
+
+    async def _judge_lag(self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition]) -> None:
+        now = time.monotonic()
+        if now - self._stamped < _STAMP_SECONDS:
+            return
+        self._stamped = now
+        oldest = time.time()
+        for tp in assigned:
+            end = consumer.highwater(tp)
+            if end is None or self._next[tp] < end:
+                return
+            polled = consumer.last_poll_timestamp(tp)
+            if polled is not None:
+                oldest = min(oldest, polled / 1000)
+        await self._view.stamp(oldest)

