@@ -1,0 +1,1 @@
+"""`python -m examples.demo`: real grocery sales through a real Kafka, checked to the unit."""
