@@ -24,7 +24,6 @@ from streams.routing import Routing
 from streams.settings import Settings
 
 TICK_SECONDS = 1.0
-COMMIT_SECONDS = 0.5
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -73,7 +72,7 @@ def create_app(settings: Settings) -> App:
         broker_heartbeat_interval=settings.session_timeout_seconds / 6,
         broker_rebalance_timeout=30.0,
         producer_linger=0.0,
-        broker_commit_interval=COMMIT_SECONDS,
+        broker_commit_interval=settings.commit_ms / 1000,
         worker_redirect_stdouts=False,
     )
     engine = app.flow = Engine(settings, lambda: app.consumer)

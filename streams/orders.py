@@ -110,7 +110,10 @@ class Orders:
             else orders.blank(reservation, row_version)
         )
         if isinstance(event, events.HoldDecided):
+            before = row.status
             settled = orders.decide(row, event.data.line, event.data.outcome)
+            if row.status != before:
+                orders.tell(row, "decision", settled.outcome, work.now)
         else:
             self._expire_if_due(work, row)
             settled = self._command(row, event, work.now)

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     step_records: int = Field(
         4000, ge=1, le=20000, description="records that one step takes at most"
     )
+    commit_ms: int = Field(
+        500, ge=10, description="milliseconds between offset commits, which only lag tools read"
+    )
     default_ttl_seconds: int = Field(
         900, ge=1, description="seconds until an unconfirmed hold lapses, where none are given"
     )

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from examples.demo import check, day
-from examples.demo.replay import Lag, Replay, paced
+from examples.demo.replay import Replay, paced
 from examples.demo.watch import Watcher
 from local.kafka import kafka
+from local.lag import Lag
 from local.processes import LocalError, end_on_sigterm, scratch
 from local.service import Service
 

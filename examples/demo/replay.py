@@ -1,19 +1,15 @@
-"""Sending the day to Kafka, as a retailer's own connectors would, and watching it arrive."""
+"""Sending the day to Kafka, as a retailer's own connectors would."""
 
 import asyncio
 import json
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka import AIOKafkaProducer
 
 from examples.demo.day import Sent
-from models import topics
 
 
 class Replay:
@@ -78,52 +74,3 @@ async def paced(replay: Replay, events: list[Sent], seconds: float) -> None:
             if ahead > 0.02:
                 await asyncio.sleep(ahead)
     await replay.flush()
-
-
-class Lag:
-    """How many records the service has not absorbed yet, by its group's committed offsets."""
-
-    def __init__(self, bootstrap: str, group: str = "onhand") -> None:
-        self._bootstrap = bootstrap
-        self._group = group
-
-    async def __aenter__(self) -> Self:
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
-        await self._admin.start()
-        await self._consumer.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._consumer.stop()
-        await self._admin.close()
-
-    async def records(self) -> int:
-        """Records between what is absorbed and the end, over all inputs and movements."""
-        names: Iterable[str] = (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS)
-        await self._consumer._client.force_metadata_update()
-        everywhere = [
-            TopicPartition(name, number)
-            for name in names
-            for number in self._consumer.partitions_for_topic(name) or ()
-        ]
-        ends = await self._consumer.end_offsets(everywhere)
-        try:
-            committed = await self._admin.list_consumer_group_offsets(self._group)
-        except GroupCoordinatorNotAvailableError:
-            committed = {}  # no group has committed anything at this broker yet
-        at = {tp: committed[tp].offset if tp in committed else 0 for tp in everywhere}
-        return sum(max(0, end - max(0, at[tp])) for tp, end in ends.items())
-
-    async def wait_for_none(self, seconds: float) -> None:
-        """Wait until nothing is left, twice in a row. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
-            calm = 0
-            while calm < 2:
-                calm = calm + 1 if await self.records() == 0 else 0
-                await asyncio.sleep(0.25)

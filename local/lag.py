@@ -1,0 +1,65 @@
+"""How far the service is behind, by its group's committed offsets."""
+
+import asyncio
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from models import topics
+
+
+class Lag:
+    """How many records the service has not absorbed yet, by its group's committed offsets."""
+
+    def __init__(self, bootstrap: str, prefix: str = "") -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._group = f"{prefix}onhand"
+
+    async def __aenter__(self) -> Self:
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
+        await self._admin.start()
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def records(self) -> int:
+        """Records between what is absorbed and the end, over all inputs and movements."""
+        names: Iterable[str] = [
+            self._prefix + name for name in (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS)
+        ]
+        everywhere = []
+        for name in names:
+            numbers = self._consumer.partitions_for_topic(name)
+            if numbers is None:
+                await self._consumer._client._wait_on_metadata(name)
+                numbers = self._consumer.partitions_for_topic(name) or set()
+            everywhere += [TopicPartition(name, number) for number in numbers]
+        ends = await self._consumer.end_offsets(everywhere)
+        try:
+            committed = await self._admin.list_consumer_group_offsets(self._group)
+        except GroupCoordinatorNotAvailableError:
+            committed = {}  # no group has committed anything at this broker yet
+        at = {tp: committed[tp].offset if tp in committed else 0 for tp in everywhere}
+        return sum(max(0, end - max(0, at[tp])) for tp, end in ends.items())
+
+    async def wait_for_none(self, seconds: float, pause: float = 0.25) -> None:
+        """Wait until nothing is left, twice in a row, `pause` seconds apart. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            calm = 0
+            while calm < 2:
+                calm = calm + 1 if await self.records() == 0 else 0
+                await asyncio.sleep(pause)

@@ -1,0 +1,162 @@
+"""A running service as tests use it: append, settle, ask."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from local.lag import Lag
+from local.service import Service
+from models import topics
+from tests.pipeline import key_of, topic_of
+
+T = TypeVar("T")
+
+SETTLE_SECONDS = 60.0
+
+
+class Harness:
+    """One prefix at a broker. Kafka clients live in a loop of their own thread."""
+
+    def __init__(self, bootstrap: str, logs: Path, prefix: str, **environ: str) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        environ = {"ONHAND_COMMIT_MS": "30", **environ}
+        self.service = Service(bootstrap, logs, prefix=prefix, environ=environ)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.service.create_topics()
+        self.call(self._connect())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.service.__exit__(kind, error, trace)
+        self.call(self._disconnect())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the harness's loop and wait for it."""
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result(SETTLE_SECONDS * 5)
+
+    async def _connect(self) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            enable_idempotence=True,
+            linger_ms=2,
+            max_batch_size=1024 * 1024,
+            max_request_size=16 * 1024 * 1024,
+        )
+        await self._producer.start()
+        self._lag = await Lag(self.bootstrap, self.prefix).__aenter__()
+
+    async def _disconnect(self) -> None:
+        await self._lag.__aexit__(None, None, None)
+        await self._producer.stop()
+
+    # -- writing
+
+    def append(self, topic: str, *records: tuple[str | None, bytes | None]) -> None:
+        """Append raw records, in order."""
+
+        async def work() -> None:
+            acks = [
+                await self._producer.send(
+                    self.prefix + topic, value, key=None if key is None else key.encode()
+                )
+                for key, value in records
+            ]
+            for ack in acks:
+                await ack
+
+        self.call(work())
+
+    def send(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Append events, each list of them as one record."""
+        for one in events:
+            first = one[0] if isinstance(one, list) else one
+            self.append(topic_of(first), (key_of(first), json.dumps(one).encode()))
+
+    # -- waiting
+
+    def lag(self) -> int:
+        return self.call(self._lag.records())
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until all is absorbed, and the front's view has seen it."""
+        self.call(self._lag.wait_for_none(seconds, pause=0.02))
+        if self.service.url:
+            self._wait_for_view(seconds)
+
+    def _wait_for_view(self, seconds: float) -> None:
+        now, deadline = time.time(), time.monotonic() + seconds
+        while True:
+            lag = self.post("/v1/availability/query", {"items": []}).headers.get("X-Onhand-Lag-Ms")
+            if lag is not None and time.time() - (int(lag) + 1) / 1000 > now:
+                return
+            assert time.monotonic() < deadline, "the view does not catch up"
+
+    # -- reading
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.service.url + path, headers=headers, timeout=30)
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return httpx.post(self.service.url + path, json=body, timeout=30)
+
+    def put(self, path: str, body: Any) -> httpx.Response:
+        return httpx.put(self.service.url + path, json=body, timeout=30)
+
+    def stock(self, sku: str, location: str = "17") -> dict[str, Any]:
+        answer = self.get(f"/v1/availability/{sku}/{location}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def records(self, topic: str) -> list[Any]:
+        """Everything that stands in a topic now."""
+
+        async def work() -> list[Any]:
+            name = self.prefix + topic
+            consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+            await consumer.start()
+            try:
+                await consumer._client._wait_on_metadata(name)
+                numbers = sorted(consumer.partitions_for_topic(name) or ())
+                everywhere = [TopicPartition(name, number) for number in numbers]
+                consumer.assign(everywhere)
+                await consumer.seek_to_beginning(*everywhere)
+                ends = await consumer.end_offsets(everywhere)
+                found: list[Any] = []
+                while any([await consumer.position(tp) < ends[tp] for tp in everywhere]):
+                    for batch in (await consumer.getmany(timeout_ms=500)).values():
+                        found += batch
+                return found
+            finally:
+                await consumer.stop()
+
+        return self.call(work())
+
+    def letters(self) -> list[tuple[dict[str, str], bytes]]:
+        """Headers and value of every dead letter."""
+        return [
+            ({name: value.decode() for name, value in record.headers}, record.value)
+            for record in self.records(topics.DEAD_LETTERS)
+        ]

@@ -1,0 +1,184 @@
+"""The three stages without Kafka: logs are lists, a step takes what is there.
+
+For tests of meaning. It runs the real stages; only the transport is missing.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.views.base import answer_of
+from models import rows, topics
+from models.arrival import SourceRow, source_key
+from models.orders import OrderRow, order_key
+from models.stock import StockRow
+from streams.engine.partition import Partition
+from streams.engine.stage import Outputs, Stage, Work
+from streams.intake import Intake
+from streams.inventory import Inventory
+from streams.orders import Orders
+from streams.routing import Routing
+from streams.settings import Settings
+
+
+@dataclass
+class Record:
+    key: bytes | None
+    value: bytes | None
+    partition: int
+    offset: int
+    timestamp: int
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+class Pipeline:
+    """Append with `append` or `send`, then `run` until nothing is left to absorb."""
+
+    def __init__(self, partitions: int = 2, **settings: Any) -> None:
+        self.settings = Settings(partitions=partitions, **settings)
+        self.routing = Routing(self.settings)
+        self.intake = Intake(self.routing)
+        self.orders = Orders(self.routing, self.settings)
+        self.inventory = Inventory(self.routing)
+        self.stages: list[Stage] = [self.intake, self.orders, self.inventory]
+        self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.state: dict[tuple[str, int], Partition] = {}
+        self.clock = 1_793_606_400_000
+        for stage in self.stages:
+            for number in range(partitions):
+                partition = self.state[stage.name, number] = Partition(number)
+                stage.opened(partition)
+
+    def append(self, topic: str, key: str | None, value: bytes | None) -> Record:
+        number = self.routing.of(key)[1] if key is not None else 0
+        log = self.logs[topic, number]
+        self.clock += 1
+        encoded = None if key is None else key.encode()
+        record = Record(encoded, value, number, len(log), self.clock)
+        log.append(record)
+        return record
+
+    def send(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Append events, each list of them as one record, and run."""
+        for one in events:
+            first = one[0] if isinstance(one, list) else one
+            self.append(topic_of(first), key_of(first), json.dumps(one).encode())
+        self.run()
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass in every partition of the orders."""
+        self.clock += round(seconds * 1000)
+        value = json.dumps(
+            {
+                "specversion": "1.0",
+                "id": "tick",
+                "source": "onhand",
+                "type": "onhand.tick.v1",
+                "time": "2026-11-02T00:00:00Z",
+            }
+        ).encode()
+        for number in range(self.settings.partitions):
+            log = self.logs[topics.ORDERS_RESERVATIONS, number]
+            log.append(Record(b"tick", value, number, len(log), self.clock))
+        self.run()
+
+    def run(self, limit: int = 1_000_000) -> None:
+        """Step after step until nothing is left; `limit` records per step and partition."""
+        moved = True
+        while moved:
+            moved = any([self.step(stage, limit) for stage in self.stages])
+
+    def step(self, stage: Stage, limit: int) -> bool:
+        outputs: Outputs = {}
+        works = []
+        for number in range(self.settings.partitions):
+            partition = self.state[stage.name, number]
+            work = Work(partition, outputs)
+            if self._absorb(stage, work, limit):
+                works.append(work)
+        for work in works:
+            stage.finish(work)
+        for (topic, number), records in outputs.items():
+            log = self.logs[topic, number]
+            for key, value, headers in records:
+                self.clock += 1
+                log.append(Record(key, value, number, len(log), self.clock, headers))
+        for work in works:
+            work.partition.acknowledge(work.partition.changes("test", 0))
+        return bool(works)
+
+    def _absorb(self, stage: Stage, work: Work, limit: int) -> bool:
+        moved = False
+        offsets = work.partition.position.offsets
+        for topic in stage.inputs:
+            work.turn_to(topic)
+            start = offsets.get(topic, -1) + 1
+            for record in self.logs[topic, work.partition.number][start : start + limit]:
+                moved = True
+                work.begin(record)
+                if not stage.absorb(work, record):
+                    break
+                offsets[topic] = record.offset
+            work.end()
+        return moved
+
+    # -- answers
+
+    def stock(self, sku: str = "S", location: str = "17") -> dict[str, Any]:
+        partition = self.state["inventory", self.routing.of(sku)[1]]
+        value = partition.encoded[rows.stock_key(sku, location)]
+        answer: dict[str, Any] = json.loads(answer_of(value) + b"}")
+        return answer
+
+    def stock_row(self, sku: str = "S", location: str = "17") -> StockRow:
+        partition = self.state["inventory", self.routing.of(sku)[1]]
+        return rows.decode(partition.encoded[rows.stock_key(sku, location)], StockRow)
+
+    def source(self, source: str, topic: str = topics.POS_SALES) -> SourceRow:
+        partition = self.state["intake", self.routing.of(source)[1]]
+        return rows.decode(partition.encoded[source_key(topic, source)], SourceRow)
+
+    def gaps(self, source: str) -> list[tuple[int, int]]:
+        return [(low, high) for e in self.source(source).epochs for low, high, _ in e.gaps]
+
+    def order(self, reservation: str) -> OrderRow:
+        partition = self.state["orders", self.routing.of(reservation)[1]]
+        return rows.decode(partition.encoded[order_key(reservation)], OrderRow)
+
+    def log(self, topic: str) -> list[Record]:
+        return [
+            record
+            for number in range(self.settings.partitions)
+            for record in self.logs[topic, number]
+        ]
+
+    def ledger(self, sku: str = "S") -> list[dict[str, Any]]:
+        entries = [e for record in self.log(topics.INVENTORY_LEDGER) for e in json.loads(record.value or b"")]
+        return [entry for entry in entries if entry["sku"] == sku]
+
+    def letters(self) -> list[tuple[str, bytes | None]]:
+        """Code and original of every dead letter."""
+        return [
+            (dict(record.headers)["onhand-code"].decode(), record.value)
+            for record in self.log(topics.DEAD_LETTERS)
+        ]
+
+
+def topic_of(event: dict[str, Any]) -> str:
+    return {
+        "pos": topics.POS_SALES,
+        "warehouse": topics.WAREHOUSE_RECEIPTS,
+        "returns": topics.RETURNS_DISPOSITIONS,
+        "orders": topics.ORDERS_RESERVATIONS,
+        "onhand": topics.ORDERS_RESERVATIONS,
+    }[event["type"].split(".")[0]]
+
+
+def key_of(event: dict[str, Any]) -> str:
+    if topic_of(event) != topics.ORDERS_RESERVATIONS:
+        return str(event["source"])
+    data = event["data"]
+    return str(data.get("reservation") or data.get("channel"))
+
+
