@@ -1,13 +1,12 @@
 """How far the service is behind, by its group's committed offsets."""
 
 import asyncio
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
 
 from models import topics
 
@@ -38,23 +37,38 @@ class Lag:
 
     async def records(self) -> int:
         """Records between what is absorbed and the end, over all inputs and movements."""
-        names: Iterable[str] = [
-            self._prefix + name for name in (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS)
-        ]
+        everywhere = await self._inputs()
+        ends = await self._consumer.end_offsets(everywhere)
+        committed = await self._committed(everywhere)
+        return sum(max(0, end - committed[tp]) for tp, end in ends.items())
+
+    async def absorbed(self) -> int:
+        """Records absorbed so far, over all inputs and movements."""
+        return sum((await self._committed(await self._inputs())).values())
+
+    async def ends(self, name: str) -> dict[TopicPartition, int]:
+        """End offsets of one topic, as the broker names it."""
+        everywhere = [tp for tp in await self._inputs() if tp.topic == name]
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(everywhere)
+        return ends
+
+    async def _inputs(self) -> list[TopicPartition]:
         everywhere = []
-        for name in names:
+        for topic in (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS):
+            name = self._prefix + topic
             numbers = self._consumer.partitions_for_topic(name)
             if numbers is None:
                 await self._consumer._client._wait_on_metadata(name)
                 numbers = self._consumer.partitions_for_topic(name) or set()
             everywhere += [TopicPartition(name, number) for number in numbers]
-        ends = await self._consumer.end_offsets(everywhere)
+        return everywhere
+
+    async def _committed(self, everywhere: list[TopicPartition]) -> dict[TopicPartition, int]:
         try:
-            committed = await self._admin.list_consumer_group_offsets(self._group)
-        except GroupCoordinatorNotAvailableError:
-            committed = {}  # no group has committed anything at this broker yet
-        at = {tp: committed[tp].offset if tp in committed else 0 for tp in everywhere}
-        return sum(max(0, end - max(0, at[tp])) for tp, end in ends.items())
+            found = await self._admin.list_consumer_group_offsets(self._group)
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+            found = {}  # no group has committed anything at this broker yet
+        return {tp: max(0, found[tp].offset) if tp in found else 0 for tp in everywhere}
 
     async def wait_for_none(self, seconds: float, pause: float = 0.25) -> None:
         """Wait until nothing is left, twice in a row, `pause` seconds apart. Raises TimeoutError."""

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from local.lag import Lag
 from local.service import Service
@@ -93,6 +94,23 @@ class Harness:
         for one in events:
             first = one[0] if isinstance(one, list) else one
             self.append(topic_of(first), (key_of(first), json.dumps(one).encode()))
+
+    def truncate(self, topic: str) -> None:
+        """Delete every record of a topic, as retention would."""
+
+        async def work() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await admin.start()
+            try:
+                name = self.prefix + topic
+                ends = await self._lag.ends(name)
+                await admin.delete_records(
+                    {tp: RecordsToDelete(before_offset=end) for tp, end in ends.items()}
+                )
+            finally:
+                await admin.close()
+
+        self.call(work())
 
     # -- waiting
 

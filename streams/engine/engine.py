@@ -126,6 +126,9 @@ class Engine:
                 resume = starts[tp]
             elif not starts[tp] <= resume <= ends[tp]:
                 raise LostLogError(tp.topic, tp.partition, starts[tp], ends[tp], resume)
+            else:
+                # A crash may have come between the state and the commit of its offsets.
+                self._absorbed[tp.topic, tp.partition] = resume - 1
             points[tp] = resume
             steps.start_at(name, tp.partition, resume)
         return points

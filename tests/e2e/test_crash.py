@@ -1,0 +1,150 @@
+"""Workers die under load, at the worst places, and not one unit is lost or counted twice."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from local.processes import Process, wait_until
+from models import topics
+from models.movements import decode
+from tests.harness import Harness
+from tests.load import Load
+
+RATE = 800
+"""Events a second while workers die."""
+
+FAILPOINTS = ("outputs_acked", "between_destinations", "state_acked")
+
+
+@contextmanager
+def under_load(harness: Harness, load: Load) -> Iterator[None]:
+    """Append events at a steady rate until the block ends."""
+    ended = threading.Event()
+
+    def produce() -> None:
+        while not ended.wait(0.05):
+            harness.send(*(load.event() for _ in range(RATE // 20)))
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def start(harness: Harness, name: str, **environ: str) -> Process:
+    return harness.service.start_worker(ONHAND_INSTANCE=name, **environ)
+
+
+def die_at(harness: Harness, name: str, failpoint: str, steps: int, **environ: str) -> None:
+    """Start a worker that kills itself at a failpoint, and wait until it did."""
+    worker = start(harness, name, ONHAND_FAILPOINT=f"{failpoint}:{steps}", **environ)
+    wait_until(lambda: not worker.running, 60, f"the worker dies at {failpoint}")
+    assert worker.code == -9, worker.tail()
+
+
+def wait_for_progress(harness: Harness) -> None:
+    """Wait until some more records are absorbed, so that a kill hits a busy worker."""
+    before = committed(harness)
+    wait_until(lambda: committed(harness) > before, 60, "the workers absorb")
+
+
+def committed(harness: Harness) -> int:
+    return harness.call(harness._lag.absorbed())
+
+
+def rows_that_differ(harness: Harness, load: Load) -> list[str]:
+    keys = sorted(load.sums)
+    items = [{"sku": sku, "location": location} for sku, location in keys]
+    answers = [
+        answer
+        for start_at in range(0, len(items), 1000)
+        for answer in harness.post(
+            "/v1/availability/query", {"items": items[start_at : start_at + 1000]}
+        ).json()["items"]
+    ]
+    return [
+        f"{key}: sum {load.sums[key]}, answer {answer}"
+        for key, answer in zip(keys, answers, strict=True)
+        if any(answer.get(bucket) != units for bucket, units in load.sums[key].items())
+    ]
+
+
+def repeated_origins(harness: Harness) -> int:
+    """Movements that stand in the log more than once, emitted anew after a crash."""
+    origins = Counter(
+        (movement.topic, movement.partition, movement.ordinal)
+        for record in harness.records(topics.INVENTORY_MOVEMENTS)
+        for movement in decode(record.value)
+    )
+    return sum(times - 1 for times in origins.values())
+
+
+def test_twenty_kills_lose_nothing_and_double_nothing(harness):
+    dice = random.Random(20)
+    load = Load(seed=20)
+    harness.service.start_api()
+    with under_load(harness, load):
+        for number in range(10):
+            die_at(harness, "a", FAILPOINTS[number % 3], dice.randint(2, 12))
+        for _ in range(5):
+            worker = start(harness, "a")
+            wait_for_progress(harness)
+            worker.kill()
+        workers = {name: start(harness, name) for name in ("a", "b")}
+        for number in range(5):
+            wait_for_progress(harness)
+            name = "ab"[number % 2]
+            workers[name].kill()
+            workers[name] = start(harness, name)
+    harness.settle(120)
+    assert rows_that_differ(harness, load) == []
+    assert repeated_origins(harness) >= 1, "no crash made a stage emit anything again"
+    assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+@pytest.mark.parametrize("rule", ["origins", "positions"])
+def test_without_the_rule_the_same_kills_do_double(harness, rule):
+    load = Load(seed=7)
+    harness.service.start_api()
+    with under_load(harness, load):
+        for number in range(4):
+            die_at(harness, "a", FAILPOINTS[number % 2], 4, ONHAND_UNSAFE_WITHOUT=rule)
+        start(harness, "a", ONHAND_UNSAFE_WITHOUT=rule)
+        wait_for_progress(harness)
+    harness.settle(120)
+    assert rows_that_differ(harness, load) != []
+
+
+def test_a_worker_stops_cleanly_and_the_next_goes_on(harness):
+    load = Load(seed=3)
+    harness.service.start_api()
+    with under_load(harness, load):
+        for _ in range(3):
+            worker = start(harness, "a")
+            wait_for_progress(harness)
+            assert worker.stop() == 0, worker.tail()
+    start(harness, "a")
+    harness.settle(60)
+    assert rows_that_differ(harness, load) == []
+
+
+def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
+    harness.service.start_api()
+    worker = start(harness, "a")
+    harness.send(*(Load(seed=1).event() for _ in range(200)))
+    harness.settle()
+    worker.stop()
+    harness.send(*(Load(seed=2).event() for _ in range(200)))
+    harness.truncate(topics.POS_SALES)
+    worker = start(harness, "a")
+    wait_until(lambda: not worker.running, 60, "the worker refuses")
+    assert worker.code == 70
+    assert "refusing to start" in worker.tail(100)
+
