@@ -71,7 +71,7 @@ class Lag:
         return {tp: max(0, found[tp].offset) if tp in found else 0 for tp in everywhere}
 
     async def wait_for_none(self, seconds: float, pause: float = 0.25) -> None:
-        """Wait until nothing is left, twice in a row, `pause` seconds apart. Raises TimeoutError."""
+        """Wait until nothing is left twice, `pause` seconds apart. Raises TimeoutError."""
         async with asyncio.timeout(seconds):
             calm = 0
             while calm < 2:

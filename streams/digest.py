@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models import topics
+from models.rows import Row, decode
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX
 from streams.engine.stage import Outputs, Raw, Work
 from streams.inventory import Inventory
 from streams.routing import Routing
 from streams.settings import Settings
+
+R = TypeVar("R", bound=Row)
 
 
 def digest_of(partitions: Iterable[Partition]) -> dict[str, Any]:
@@ -34,13 +37,27 @@ def digest_of(partitions: Iterable[Partition]) -> dict[str, Any]:
 
 async def of_state(settings: Settings) -> dict[str, Any]:
     """The digest of what a worker would recover from `inventory.state`."""
+    return digest_of(await _recovered(settings))
+
+
+async def _recovered(settings: Settings) -> list[Partition]:
     partitions = {number: Partition(number) for number in range(settings.partitions)}
     async for number, run in _whole(settings, topics.INVENTORY_STATE):
         for record in run:
             partitions[number].load(record.key or b"", record.value or b"", record.offset)
     for partition in partitions.values():
         partition.recovered()
-    return digest_of(partitions.values())
+    return list(partitions.values())
+
+
+async def rows_of_state(settings: Settings, prefix: str, kind: type[R]) -> list[R]:
+    """Every row of `inventory.state` whose key begins with `prefix`."""
+    return [
+        decode(value, kind)
+        for partition in await _recovered(settings)
+        for key, value in partition.encoded.items()
+        if key.startswith(prefix)
+    ]
 
 
 async def of_replay(settings: Settings) -> dict[str, Any]:

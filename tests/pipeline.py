@@ -87,7 +87,7 @@ class Pipeline:
         """Step after step until nothing is left; `limit` records per step and partition."""
         moved = True
         while moved:
-            moved = any([self.step(stage, limit) for stage in self.stages])
+            moved = sum(self.step(stage, limit) for stage in self.stages) > 0
 
     def step(self, stage: Stage, limit: int) -> bool:
         outputs: Outputs = {}
@@ -154,7 +154,11 @@ class Pipeline:
         ]
 
     def ledger(self, sku: str = "S") -> list[dict[str, Any]]:
-        entries = [e for record in self.log(topics.INVENTORY_LEDGER) for e in json.loads(record.value or b"")]
+        entries = [
+            e
+            for record in self.log(topics.INVENTORY_LEDGER)
+            for e in json.loads(record.value or b"")
+        ]
         return [entry for entry in entries if entry["sku"] == sku]
 
     def letters(self) -> list[tuple[str, bytes | None]]:
@@ -180,5 +184,3 @@ def key_of(event: dict[str, Any]) -> str:
         return str(event["source"])
     data = event["data"]
     return str(data.get("reservation") or data.get("channel"))
-
-

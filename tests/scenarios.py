@@ -6,7 +6,7 @@ Each has its own SKU, location and sources, so that all of them may share one se
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from tests import builders as b
@@ -67,10 +67,15 @@ class Cast:
         return f"{source}-{self.name}"
 
     def sale(self, source: str, sequence: int, at: str, quantity: int = 1, **more: Any) -> Event:
-        made = b.sale(
-            self.source(source), sequence, at, quantity, sku=self.sku, location=self.location, **more
+        return b.sale(
+            self.source(source),
+            sequence,
+            at,
+            quantity,
+            sku=self.sku,
+            location=self.location,
+            **more,
         )
-        return made
 
     def count(
         self, source: str, sequence: int, at: str, quantity: int, sku: str | None = None
@@ -159,9 +164,10 @@ def g8() -> Scenario:
 
 
 def _burst(c: Cast) -> list[Event]:
-    start = datetime(2026, 11, 2, 10)
+    start = datetime(2026, 11, 2, 10, tzinfo=UTC)
     return [
-        c.sale("p3", n, f"{start + timedelta(seconds=20 * (n - 1)):%H:%M:%S}") for n in range(1, 501)
+        c.sale("p3", n, f"{start + timedelta(seconds=20 * (n - 1)):%H:%M:%S}")
+        for n in range(1, 501)
     ]
 
 
@@ -219,9 +225,7 @@ def g21a() -> Scenario:
             c.order("fulfilled", "R", "11:00"),
             c.order("released", "R", "12:00"),
         ],
-        Expect(
-            stock=c.stock(on_hand=8, reserved=0, available=8), orders={"R-g21a": "fulfilled"}
-        ),
+        Expect(stock=c.stock(on_hand=8, reserved=0, available=8), orders={"R-g21a": "fulfilled"}),
     )
 
 

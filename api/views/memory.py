@@ -14,7 +14,7 @@ class MemoryView:
 
     def __init__(self) -> None:
         self._stock: dict[str, tuple[int, bytes]] = {}
-        self._other: dict[str, tuple[int, bytes]] = {}
+        self._other: dict[str, tuple[int, bytes | None]] = {}
         self._locations: dict[str, set[str]] = defaultdict(set)
         self._topics: dict[str, set[str]] = defaultdict(set)
         self._gaps: dict[str, int] = defaultdict(int)
@@ -25,22 +25,27 @@ class MemoryView:
         """Take rows; older ones than those held are ignored."""
         for update in updates:
             key = update.key
-            held = self._stock if key.startswith("stock|") else self._other
-            known = held.get(key)
+            if key.startswith("stock|"):
+                self._apply_stock(update)
+                continue
+            known = self._other.get(key)
             if known is not None and known[0] >= update.version:
                 continue
-            if update.value is None:
-                held.pop(key, None)
-                continue
-            if held is self._stock:
-                if known is None:
-                    sku, location = sku_and_location(key)
-                    self._locations[sku].add(location)
-                held[key] = update.version, answer_of(update.value)
-                continue
-            held[key] = update.version, update.value
-            if kind_of(key) == "source":
+            self._other[key] = update.version, update.value
+            if update.value is not None and kind_of(key) == "source":
                 self._count_gaps(key, update.value)
+
+    def _apply_stock(self, update: Update) -> None:
+        known = self._stock.get(update.key)
+        if known is not None and known[0] >= update.version:
+            return
+        if update.value is None:
+            self._stock.pop(update.key, None)
+            return
+        if known is None:
+            sku, location = sku_and_location(update.key)
+            self._locations[sku].add(location)
+        self._stock[update.key] = update.version, answer_of(update.value)
 
     def _count_gaps(self, key: str, value: bytes) -> None:
         for location in self._counted.get(key, ([], 0))[0]:
@@ -70,7 +75,7 @@ class MemoryView:
             self._other.get(key_of("source", topic, source))
             for topic in sorted(self._topics.get(source, ()))
         )
-        return [row[1] for row in held if row is not None]
+        return [row[1] for row in held if row is not None and row[1] is not None]
 
     async def row(self, key: str) -> bytes | None:
         """Any other row."""

@@ -14,14 +14,24 @@ _BATCH: Final = 500
 """Rows per call of the script, so that no call holds Redis up for long."""
 
 _PUT_NEWER: Final = """
-for place, key in ipairs(KEYS) do
+local at = 2
+for _, key in ipairs(KEYS) do
+  local version, value, name, gaps, places = unpack(ARGV, at, at + 4)
+  at = at + 5
   local held = redis.call('HGET', key, 'v')
-  local version = ARGV[2 * place - 1]
-  if not held or tonumber(held) < tonumber(version) then
-    redis.call('HSET', key, 'v', version, 'd', ARGV[2 * place])
+  local newer = not held or tonumber(held) < tonumber(version)
+  if newer then
+    redis.call('HSET', key, 'v', version, 'd', value)
   end
+  for place = at, at + tonumber(places) - 1 do
+    if newer then
+      redis.call('HSET', ARGV[1] .. ARGV[place], name, gaps)
+    end
+  end
+  at = at + tonumber(places)
 end
 """
+"""ARGV: prefix of the gap counts; then per key version, value, name, gaps, locations."""
 _GONE: Final = b""
 
 
@@ -43,11 +53,13 @@ class RedisView:
 
     async def _apply(self, updates: Sequence[Update]) -> None:
         keys: list[str] = []
-        values: list[int | bytes] = []
+        values: list[int | str | bytes] = [self._name("gaps", "")]
         async with self._redis.pipeline(transaction=False) as pipe:
             for update in updates:
                 keys.append(self._name("row", update.key))
-                values += [update.version, self._stored(update)]
+                locations, gaps = _gaps(update)
+                values += [update.version, self._stored(update), update.key, gaps]
+                values += [len(locations), *locations]
                 self._index(pipe, update)
             await self._put_newer(keys=keys, args=values, client=pipe)
             await pipe.execute()
@@ -68,9 +80,6 @@ class RedisView:
         elif kind == "source":
             _, topic, source = parts(update.key)
             pipe.sadd(self._name("topics", source), topic)
-            locations, gaps = gaps_of(update.value)
-            for location in locations:
-                pipe.hset(self._name("gaps", location), update.key, gaps)
 
     async def stocks(self, wanted: Sequence[tuple[str, str]]) -> list[Stock | None]:
         """The stock of each (SKU, location), in the order asked."""
@@ -125,3 +134,9 @@ class RedisView:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+
+def _gaps(update: Update) -> tuple[list[str], int]:
+    if update.value is None or kind_of(update.key) != "source":
+        return [], 0
+    return gaps_of(update.value)

@@ -96,7 +96,8 @@ def _channels(url: str) -> list[Watcher]:
 async def _replay(
     plan: day.Day, seconds: float, replay: Replay, lag: Lag, watchers: list[Watcher]
 ) -> None:
-    say(f"replay: {len(plan.replay):,} events from {plan.replay[0].at:%d %b} to {plan.replay[-1].at:%d %b %Y}")
+    first, last = plan.replay[0].at, plan.replay[-1].at
+    say(f"replay: {len(plan.replay):,} events from {first:%d %b} to {last:%d %b %Y}")
     before = replay.sent
     begun = time.monotonic()
     with Progress(
@@ -119,7 +120,7 @@ async def _replay(
             if not console.is_terminal and time.monotonic() - told > 10:
                 told = time.monotonic()
                 changes = sum(watcher.changes for watcher in watchers)
-                say(f"  {done:,} events, {rate:,.0f}/s, lag {behind:,} records, {changes:,} allocations")
+                say(f"  {done:,} events, {rate:,.0f}/s, lag {behind:,}, {changes:,} allocations")
         await sending
         await lag.wait_for_none(SETTLE_SECONDS)
         took = time.monotonic() - begun

@@ -8,7 +8,9 @@ import json
 import sys
 import urllib.request
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 BUCKETS = (
     "on_hand",
@@ -21,29 +23,29 @@ BUCKETS = (
 )
 PAGE = 1000
 
+Data = dict[str, Any]
+Row = dict[str, int]
+Rows = dict[tuple[str, str], Row]
+Order = tuple[list[Data], str]
 
-def expected(path):
-    """Sum up what was sent: {(sku, location): {bucket: units}}."""
-    rows = defaultdict(lambda: dict.fromkeys(BUCKETS, 0))
-    seen = set()
-    orders = {}
-    for text in Path(path).read_text().splitlines():
+
+def expected(path: Path) -> Rows:
+    """Sum up what was sent."""
+    rows: Rows = defaultdict(lambda: dict.fromkeys(BUCKETS, 0))
+    seen: set[tuple[Any, ...]] = set()
+    orders: dict[str, Order] = {}
+    for text in path.read_text().splitlines():
         sent = json.loads(text)
         event, data = sent["event"], sent["event"]["data"]
-        kind = event["type"]
-        if kind.startswith("orders."):
-            what, name = kind.split(".")[2], data["reservation"]
-            if what == "requested":
-                orders.setdefault(name, [data["lines"], "held"])
-            elif orders[name][1] not in ("released", "fulfilled"):
-                orders[name][1] = what
+        if event["type"].startswith("orders."):
+            order(orders, event["type"].split(".")[2], data)
             continue
         identity = (sent["topic"], event["source"], event["sequence"])
         if identity in seen:
             continue
         seen.add(identity)
         for line in data["lines"]:
-            add(rows[line["sku"], data["location"]], kind, data, line)
+            add(rows[line["sku"], data["location"]], event["type"], data, line)
     for lines, fate in orders.values():
         for line in lines:
             row = rows[line["sku"], line["location"]]
@@ -54,7 +56,16 @@ def expected(path):
     return rows
 
 
-def add(row, kind, data, line):
+def order(orders: dict[str, Order], what: str, data: Data) -> None:
+    """What one command does: released and fulfilled are final."""
+    name = data["reservation"]
+    if what == "requested":
+        orders.setdefault(name, (data["lines"], "held"))
+    elif orders[name][1] not in ("released", "fulfilled"):
+        orders[name] = (orders[name][0], what)
+
+
+def add(row: Row, kind: str, data: Data, line: Data) -> None:
     """What one line does."""
     units = line["quantity"]
     if kind in ("warehouse.stock.counted.v1", "warehouse.receipt.received.v1"):
@@ -72,7 +83,7 @@ def add(row, kind, data, line):
         raise SystemExit(f"the sum does not know {kind}")
 
 
-def read(url, keys):
+def read(url: str, keys: list[tuple[str, str]]) -> Iterator[Data]:
     """The rows as the service answers them."""
     for start in range(0, len(keys), PAGE):
         items = [{"sku": sku, "location": place} for sku, place in keys[start : start + PAGE]]
@@ -85,7 +96,7 @@ def read(url, keys):
             yield from json.load(answer)["items"]
 
 
-def differs(row, answer):
+def differs(row: Row, answer: Data) -> bool:
     """Whether an answer is not what the sum says."""
     if answer["status"] != "known" or any(answer[bucket] != row[bucket] for bucket in BUCKETS):
         return True
@@ -95,9 +106,9 @@ def differs(row, answer):
     return (answer["available"], answer["available_to_sell"], answer["shortfall"]) != right
 
 
-def main():
+def main() -> int:
     path, url = sys.argv[1:3]
-    rows = expected(path)
+    rows = expected(Path(path))
     keys = sorted(rows)
     wrong = [
         (key, rows[key], answer)

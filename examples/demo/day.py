@@ -95,9 +95,7 @@ class Numbers:
         self._next: dict[str, int] = {}
         self._events = 0
 
-    def event(
-        self, topic: str, kind: str, source: str, at: datetime, data: dict[str, Any]
-    ) -> Sent:
+    def event(self, topic: str, kind: str, source: str, at: datetime, data: dict[str, Any]) -> Sent:
         """The next event of a source."""
         sequence = self._next[source] = self._next.get(source, 0) + 1
         return self.sent(topic, kind, source, source, at, data, sequence=sequence)
@@ -210,7 +208,7 @@ def _receipts(
 
 
 def _returns(baskets: list[Sent], dice: random.Random, numbers: Numbers) -> list[Sent]:
-    """A few lines come back: at the till, or by a returns desk that decides what becomes of them."""
+    """A few lines come back: at the till, or to a returns desk that decides on them."""
     made = []
     for basket in baskets:
         for line in basket.event["data"]["lines"]:
@@ -219,7 +217,9 @@ def _returns(baskets: list[Sent], dice: random.Random, numbers: Numbers) -> list
             at = basket.at + timedelta(minutes=dice.randint(10, 600))
             store = basket.event["data"]["location"]
             back = {"line": 1, "sku": line["sku"], "quantity": 1}
-            made.append((at, store, back, dice.choice(("till", "restock", "write_off", "quarantine"))))
+            made.append(
+                (at, store, back, dice.choice(("till", "restock", "write_off", "quarantine")))
+            )
     return [_return(one, place, numbers) for place, one in enumerate(sorted(made, key=_when))]
 
 
@@ -227,9 +227,7 @@ def _when(one: tuple[datetime, str, dict[str, Any], str]) -> tuple[datetime, str
     return one[0], one[1], one[2]["sku"]
 
 
-def _return(
-    one: tuple[datetime, str, dict[str, Any], str], place: int, numbers: Numbers
-) -> Sent:
+def _return(one: tuple[datetime, str, dict[str, Any], str], place: int, numbers: Numbers) -> Sent:
     at, store, line, what = one
     if what == "till":
         data = {"transaction": f"return-{place}", "location": store, "lines": [line]}

@@ -32,6 +32,7 @@ class Engine:
         self._consumer = consumer
         self._failpoints = Failpoints(settings.failpoint)
         self._writer = f"{socket.gethostname()}:{os.getpid()}"
+        self._trust_positions = settings.unsafe_without != "positions"
         self._absorbed: dict[TopicPartition, int] = {}
         self.fetch_wait_ms = settings.fetch_wait_ms
         self.inputs: frozenset[str] = frozenset()
@@ -51,7 +52,6 @@ class Engine:
             writer=self._writer,
             partitions=settings.partitions,
             step_records=settings.step_records,
-            trust_positions=settings.unsafe_without != "positions",
             seek=self._seek_back,
             absorbed=self._note_absorbed,
             fatal=self.fatal,
@@ -122,7 +122,9 @@ class Engine:
             if partition is None:
                 continue
             resume = partition.position.resume_at(name)
-            if resume is None or self._settings.unsafe_without == "positions":
+            if not self._trust_positions:
+                resume = await consumer.committed(tp)
+            if resume is None:
                 resume = starts[tp]
             elif not starts[tp] <= resume <= ends[tp]:
                 raise LostLogError(tp.topic, tp.partition, starts[tp], ends[tp], resume)
@@ -151,6 +153,8 @@ class Engine:
         """A stage's rows are complete."""
         want = self._settings.partitions
         for partition in partitions:
+            if not self._trust_positions:
+                partition.forget_position()
             have = partition.position.partitions
             if have not in (0, want):
                 raise RuntimeError(f"state was made with {have} partitions, not {want}: migrate")

@@ -39,7 +39,6 @@ class Steps:
         writer: str,
         partitions: int,
         step_records: int,
-        trust_positions: bool = True,
         seek: Callable[[str, int, int], None],
         absorbed: Callable[[Mapping[TopicPartition, int]], None],
         fatal: Callable[[BaseException], None],
@@ -51,7 +50,6 @@ class Steps:
         self._writer = writer
         self._partitions = partitions
         self._step_records = step_records
-        self._trust_positions = trust_positions
         self._seek = seek
         self._absorbed = absorbed
         self._fatal = fatal
@@ -228,7 +226,7 @@ class Steps:
     def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
         partition, absorb = work.partition, self.stage.absorb
         offsets = partition.position.offsets
-        absorbed = offsets.get(topic, -1) if self._trust_positions else -1
+        absorbed = offsets.get(topic, -1)
         for place, record in enumerate(records):
             if partition.weight > MAX_STEP_WEIGHT:
                 return place

@@ -114,8 +114,9 @@ def test_without_the_rule_the_same_kills_do_double(harness, rule):
     load = Load(seed=7)
     harness.service.start_api()
     with under_load(harness, load):
-        for number in range(4):
-            die_at(harness, "a", FAILPOINTS[number % 2], 4, ONHAND_UNSAFE_WITHOUT=rule)
+        for number in range(9):
+            failpoint = FAILPOINTS[number % 3]
+            die_at(harness, "a", failpoint, number + 2, ONHAND_UNSAFE_WITHOUT=rule)
         start(harness, "a", ONHAND_UNSAFE_WITHOUT=rule)
         wait_for_progress(harness)
     harness.settle(120)
@@ -136,15 +137,14 @@ def test_a_worker_stops_cleanly_and_the_next_goes_on(harness):
 
 
 def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
-    harness.service.start_api()
+    load = Load(seed=1)
     worker = start(harness, "a")
-    harness.send(*(Load(seed=1).event() for _ in range(200)))
+    harness.send(*(load.event() for _ in range(200)))
     harness.settle()
     worker.stop()
-    harness.send(*(Load(seed=2).event() for _ in range(200)))
+    harness.send(*(load.event() for _ in range(200)))
     harness.truncate(topics.POS_SALES)
     worker = start(harness, "a")
     wait_until(lambda: not worker.running, 60, "the worker refuses")
     assert worker.code == 70
     assert "refusing to start" in worker.tail(100)
-

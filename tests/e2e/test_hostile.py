@@ -1,4 +1,4 @@
-"""Hostile input: never a crash, one dead letter each, byte-identical; the good around it applied."""
+"""Hostile input: no crash, one dead letter each, byte-identical; the good around it applied."""
 
 import json
 
@@ -49,8 +49,7 @@ def stormed(running):
         + ("unknown_type",),
         "later": (b.encoded({**sale("H", 54), "type": "pos.sale.voided.v1"}),) * 2
         + ("not_supported",),
-        "service": (b.encoded({**sale("H", 55), "type": "onhand.tick.v1"}),) * 2
-        + ("wrong_topic",),
+        "service": (b.encoded({**sale("H", 55), "type": "onhand.tick.v1"}),) * 2 + ("wrong_topic",),
         "topic": (wrong_topic, wrong_topic, "wrong_topic"),
         "misrouted": (misrouted, misrouted, "misrouted"),
         "element": (array, element, "invalid"),

@@ -209,5 +209,3 @@ def test_opening_plus_ledger_deltas_is_always_on_hand(history):
         total += change.deltas.get("on_hand", 0)
         assert change.row.on_hand == total
         assert change.row.version == number
-
-

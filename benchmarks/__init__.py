@@ -1,0 +1,1 @@
+"""Benchmarks: seeded workloads, each case in a process of its own, JSON on the last line."""

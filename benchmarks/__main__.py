@@ -1,0 +1,51 @@
+"""`python -m benchmarks`: ingest, read, compare-commits. Progress on stderr, JSON on stdout."""
+
+import json
+from typing import Any
+
+import typer
+
+from benchmarks import commits
+from benchmarks import ingest as ingest_case
+from benchmarks import read as read_case
+from local.processes import LocalError, end_on_sigterm
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def ingest(events: int = typer.Option(500_000, help="records of the backlog")) -> None:
+    """A backlog through both stages, one worker, four partitions."""
+    _tell(ingest_case.run(events))
+
+
+@cli.command()
+def read(
+    rate: int = typer.Option(500, help="requests a second"),
+    seconds: float = typer.Option(20.0, help="how long"),
+) -> None:
+    """Single keys over HTTP."""
+    _tell(read_case.run(rate, seconds))
+
+
+@cli.command("compare-commits")
+def compare_commits(
+    base: str,
+    events: int = typer.Option(200_000, help="records of each backlog"),
+    rounds: int = typer.Option(3, help="pairs of runs"),
+) -> None:
+    """CPU per event of the working tree against a commit."""
+    _tell(commits.compare(base, events, rounds))
+
+
+def _tell(figures: dict[str, Any]) -> None:
+    typer.echo(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    end_on_sigterm()
+    try:
+        cli()
+    except LocalError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error

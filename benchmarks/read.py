@@ -1,0 +1,108 @@
+"""How long a read of one key takes, seen by a client over HTTP at a steady rate.
+
+Requests leave on schedule, whatever the answers do: latency counts from when a request
+was due, so that a slow answer is not hidden by the ones it holds up.
+"""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from tqdm import tqdm
+
+from local.kafka import kafka
+from local.lag import Lag
+from local.processes import scratch
+from local.service import Service
+
+ROWS: Final = 20_000
+PER_COUNT: Final = 500
+WARM_SECONDS: Final = 2.0
+
+
+def run(rate: int, seconds: float) -> dict[str, Any]:
+    """Run the case; returns its figures."""
+    with scratch("bench") as folder, kafka() as bootstrap:
+        return asyncio.run(_run(rate, seconds, bootstrap, folder))
+
+
+async def _run(rate: int, seconds: float, bootstrap: str, folder: Path) -> dict[str, Any]:
+    with Service(bootstrap, folder, prefix="bench.") as service:
+        service.create_topics()
+        service.start_worker()
+        service.start_api()
+        async with aiohttp.ClientSession(service.url) as client:
+            await _fill(client)
+            async with Lag(bootstrap, "bench.") as lag:
+                await lag.wait_for_none(120)
+            await _measure(client, rate, WARM_SECONDS)
+            latencies, wrong = await _measure(client, rate, seconds)
+        digest = service.digest()
+    latencies.sort()
+    return {
+        "case": "read",
+        "events": len(latencies),
+        "events_per_second": rate,
+        "rows": ROWS,
+        "not_200": wrong,
+        "p50_ms": _percentile(latencies, 0.50),
+        "p99_ms": _percentile(latencies, 0.99),
+        "max_ms": _percentile(latencies, 1.0),
+        "digest": digest["digest"],
+    }
+
+
+def _percentile(ascending: list[float], share: float) -> float:
+    place = min(len(ascending) - 1, int(len(ascending) * share))
+    return round(ascending[place] * 1000, 3)
+
+
+async def _fill(client: aiohttp.ClientSession) -> None:
+    for start in tqdm(range(0, ROWS, PER_COUNT), "rows", unit=f"x{PER_COUNT}"):
+        lines = [
+            {"line": number, "sku": f"sku-{start + number}", "quantity": 10}
+            for number in range(1, PER_COUNT + 1)
+        ]
+        event = {
+            "specversion": "1.0",
+            "id": f"count-{start}",
+            "source": "count",
+            "type": "warehouse.stock.counted.v1",
+            "time": "2026-11-02T00:00:00Z",
+            "sequence": start // PER_COUNT + 1,
+            "data": {"count": f"c{start}", "location": "L1", "lines": lines},
+        }
+        async with client.post("/v1/events", json=event) as answer:
+            answer.raise_for_status()
+
+
+async def _measure(
+    client: aiohttp.ClientSession, rate: int, seconds: float
+) -> tuple[list[float], int]:
+    dice = random.Random(1)
+    latencies: list[float] = []
+    wrong = 0
+
+    async def one(due: float) -> None:
+        nonlocal wrong
+        path = f"/v1/availability/sku-{dice.randint(1, ROWS)}/L1"
+        async with client.get(path) as answer:
+            await answer.read()
+            wrong += answer.status != 200
+        latencies.append(time.perf_counter() - due)
+
+    begun = time.perf_counter()
+    asked: set[asyncio.Task[None]] = set()
+    for number in range(int(rate * seconds)):
+        due = begun + number / rate
+        wait = due - time.perf_counter()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        task = asyncio.create_task(one(due))
+        asked.add(task)
+        task.add_done_callback(asked.discard)
+    await asyncio.gather(*asked)
+    return latencies, wrong

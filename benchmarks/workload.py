@@ -1,0 +1,92 @@
+"""The workload of the ingest benchmark: a backlog of single-event records.
+
+Skewed SKUs over many locations, one to three lines an event, four event types, every
+source numbered without a gap. The same seed makes the same bytes.
+"""
+
+import itertools
+import json
+import random
+from bisect import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from models import topics
+
+SEED: Final = 1
+SKUS: Final = 4_000
+LOCATIONS: Final = 20
+SOURCES: Final = 200
+
+
+@dataclass
+class Workload:
+    """`events` records; `lines` and `sums` are known once they were all generated."""
+
+    events: int
+    lines: int = 0
+    sums: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+    def records(self) -> Iterator[tuple[str, str, bytes]]:
+        """Topic, key and value of each record, in order."""
+        dice = random.Random(SEED)
+        weights = list(itertools.accumulate(1 / rank**0.8 for rank in range(1, SKUS + 1)))
+        numbers: dict[str, int] = {}
+        for place in range(self.events):
+            what = dice.random()
+            location = dice.randrange(LOCATIONS)
+            desk = dice.randrange(SOURCES // LOCATIONS)
+            lines = [
+                {
+                    "line": line,
+                    "sku": f"sku-{bisect(weights, dice.random() * weights[-1])}",
+                    "quantity": dice.randint(1, 3),
+                }
+                for line in range(1, dice.randint(1, 3) + 1)
+            ]
+            topic, kind, prefix, document = _kind(what)
+            source = f"{prefix}-{location}-{desk}"
+            sequence = numbers[source] = numbers.get(source, 0) + 1
+            name = f"{source}-{sequence}"
+            data: dict[str, Any] = {document: name, "location": f"L{location}", "lines": lines}
+            if prefix == "desk":
+                data["disposition"] = "restock"
+            self._add(prefix, f"L{location}", lines)
+            event = {
+                "specversion": "1.0",
+                "id": name,
+                "source": source,
+                "type": kind,
+                "time": _time(place),
+                "sequence": sequence,
+                "data": data,
+            }
+            yield topic, source, json.dumps(event, separators=(",", ":")).encode()
+
+    def _add(self, prefix: str, location: str, lines: list[dict[str, Any]]) -> None:
+        sign, in_control = {"pos": (-1, 0), "wms": (1, 0), "desk": (1, 0), "till": (0, 1)}[prefix]
+        for line in lines:
+            self.lines += 1
+            key = line["sku"], location
+            on_hand, control = self.sums.get(key, (0, 0))
+            units = line["quantity"]
+            self.sums[key] = on_hand + sign * units, control + in_control * units
+
+
+def _kind(what: float) -> tuple[str, str, str, str]:
+    if what < 0.80:
+        return topics.POS_SALES, "pos.sale.completed.v1", "pos", "transaction"
+    if what < 0.90:
+        return topics.WAREHOUSE_RECEIPTS, "warehouse.receipt.received.v1", "wms", "receipt"
+    if what < 0.96:
+        return topics.POS_SALES, "pos.sale.returned.v1", "till", "transaction"
+    return topics.RETURNS_DISPOSITIONS, "returns.return.disposed.v1", "desk", "rma"
+
+
+def _time(place: int) -> str:
+    second = place // 50
+    return (
+        f"2026-11-{2 + second // 86_400:02}T"
+        f"{second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}Z"
+    )

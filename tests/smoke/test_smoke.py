@@ -1,0 +1,64 @@
+"""The demo, the benchmarks and the examples run, small, as a user would start them."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from local.processes import ROOT, python
+
+
+def run(arguments, bootstrap=None, seconds=300, **environ):
+    return subprocess.run(
+        python(*arguments),
+        cwd=ROOT,
+        env={**os.environ, **({"ONHAND_KAFKA": bootstrap} if bootstrap else {}), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+
+
+SMALL = {"ONCE": "1", "DEMO_LINES": "20000", "DEMO_SECONDS": "4"}
+
+
+def test_the_demo_adds_up():
+    done = run(["examples.demo"], **SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (rows,) = re.findall(r"conservation: 0 of (\d+) rows differ", done.stdout)
+    assert int(rows) > 10_000
+    assert "gaps []" in done.stdout
+
+
+def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
+    done = run(["examples.demo"], DEMO_SABOTAGE="1", **SMALL)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"conservation: [1-9]\d* of \d+ rows differ", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        (
+            ["ingest", "--events", "5000"],
+            {"case", "events", "events_per_second", "cpu_us_per_event", "digest"},
+        ),
+        (["read", "--rate", "100", "--seconds", "2"], {"case", "events", "p50_ms", "p99_ms"}),
+    ],
+)
+def test_a_benchmark_ends_with_one_json_object(arguments, fields):
+    done = run(["benchmarks", *arguments])
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert fields <= set(figures)
+    assert figures.get("not_200", 0) == 0
+
+
+def test_a_missing_kafka_is_said_in_one_line():
+    done = run(["streams", "topics"], bootstrap="127.0.0.1:1")
+    assert done.returncode == 1
+    assert "error: no Kafka answers at 127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr

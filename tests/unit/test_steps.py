@@ -1,0 +1,269 @@
+"""The order of a step, who may submit, and what ends the process."""
+
+import asyncio
+
+import pytest
+
+from models.rows import Row, decode, encode
+from streams.engine.failpoints import Failpoints
+from streams.engine.partition import Partition
+from streams.engine.position import Position
+from streams.engine.step import Steps
+from streams.errors import AnotherWriterError
+from tests.pipeline import Record
+
+
+class Seen(Row, kw_only=True):
+    values: list[int] = []
+
+
+class Echo:
+    """A stage that remembers what it saw and emits it."""
+
+    name, inputs, state = "echo", ("in",), "state"
+
+    def opened(self, partition):
+        pass
+
+    def closed(self, number):
+        pass
+
+    def finish(self, work):
+        pass
+
+    def absorb(self, work, record):
+        row = work.partition.get("row", Seen) or Seen(version=0)
+        work.partition.put(
+            "row", Seen(version=record.offset, values=[*row.values, int(record.value)])
+        )
+        work.emit(("out", 0), None, record.value)
+        return True
+
+
+class FakeSender:
+    """Notes what is sent, in order; `gate` holds the outputs' ack back."""
+
+    def __init__(self):
+        self.sent = []
+        self.ends = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def send_outputs(self, outputs):
+        self.sent.append(
+            ("outputs", {to: [value for _, value, _ in out] for to, out in outputs.items()})
+        )
+        await self.gate.wait()
+
+    async def send_state(self, states):
+        self.sent.append(("state", {to: [key for key, _ in rows] for to, rows in states.items()}))
+        landed = {}
+        for to, rows in states.items():
+            landed[to] = self.ends.get(to, 0)
+            self.ends[to] = landed[to] + len(rows)
+        return landed
+
+
+class Bench:
+    """Steps of one partition over a fake sender."""
+
+    def __init__(self):
+        self.sender = FakeSender()
+        self.seeks, self.absorbed, self.fatal = [], {}, []
+        self.steps = Steps(
+            Echo(),
+            self.sender,
+            Failpoints(),
+            prefix="",
+            writer="test",
+            partitions=1,
+            step_records=100,
+            seek=lambda *place: self.seeks.append(place),
+            absorbed=self.absorbed.update,
+            fatal=self.fatal.append,
+        )
+        self.partition = Partition(0)
+
+    async def __aenter__(self):
+        await self.steps.own([self.partition], "state")
+        self.steps.start_at("in", 0, 0)
+        self.task = asyncio.create_task(self.steps.run())
+        return self
+
+    async def __aexit__(self, *error):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    def offer(self, *offsets):
+        run = [Record(None, b"%d" % offset, 0, offset, offset) for offset in offsets]
+        self.steps.offer({("in", 0): run})
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - the condition is any state
+                await asyncio.sleep(0)
+
+
+def run(case):
+    async def within():
+        async with Bench() as bench:
+            await case(bench)
+
+    asyncio.run(within())
+
+
+def test_outputs_are_acknowledged_before_the_state_is_submitted():
+    async def case(bench):
+        bench.sender.gate.clear()
+        bench.offer(0, 1)
+        await bench.until(lambda: bench.sender.sent)
+        bench.offer(2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert bench.sender.sent == [("outputs", {("out", 0): [b"0", b"1"]})]
+        assert bench.absorbed == {}
+        bench.sender.gate.set()
+        await bench.until(lambda: len(bench.sender.sent) == 4)
+        assert [what for what, _ in bench.sender.sent] == ["outputs", "state"] * 2
+        assert bench.sender.sent[1][1] == {("state", 0): [b"row", b"position|0"]}
+        assert bench.sender.sent[2][1] == {("out", 0): [b"2"]}
+
+    run(case)
+
+
+def test_the_position_names_what_is_absorbed_and_where_its_batch_begins():
+    async def case(bench):
+        bench.offer(0, 1)
+        await bench.until(lambda: bench.absorbed)
+        bench.offer(2)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        position = bench.partition.position
+        assert position.offsets == {"in": 2}
+        assert (position.base, position.rows, position.partitions) == (2, 1, 1)
+
+    run(case)
+
+
+def test_after_revocation_nothing_more_is_submitted_and_memory_goes_back():
+    async def case(bench):
+        bench.offer(0)
+        await bench.until(lambda: bench.absorbed)
+        bench.sender.gate.clear()
+        bench.offer(1)
+        await bench.until(lambda: len(bench.sender.sent) == 3)
+        revoked = asyncio.create_task(bench.steps.revoke(5))
+        await asyncio.sleep(0)
+        bench.sender.gate.set()
+        await revoked
+        assert [what for what, _ in bench.sender.sent] == ["outputs", "state", "outputs"]
+        assert bench.partition.position.offsets == {"in": 0}
+        assert bench.partition.get("row", Seen).values == [0]
+        bench.offer(2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(bench.sender.sent) == 3
+
+    run(case)
+
+
+def test_a_revocation_that_cannot_end_in_time_is_an_error():
+    async def case(bench):
+        bench.sender.gate.clear()
+        bench.offer(0)
+        await bench.until(lambda: bench.sender.sent)
+        with pytest.raises(TimeoutError):
+            await bench.steps.revoke(0.01)
+        bench.sender.gate.set()
+
+    run(case)
+
+
+def test_a_batch_that_lands_elsewhere_means_another_writer():
+    async def case(bench):
+        bench.sender.ends["state", 0] = 7
+        bench.offer(0)
+        await bench.until(lambda: bench.fatal)
+        assert isinstance(bench.fatal[0], AnotherWriterError)
+        assert bench.absorbed == {}
+
+    run(case)
+
+
+def test_a_record_that_breaks_the_stage_is_fatal_and_named():
+    async def case(bench):
+        bench.steps.offer({("in", 0): [Record(None, b"not a number", 0, 0, 0)]})
+        await bench.until(lambda: bench.fatal)
+        assert bench.fatal[0].__notes__ == ["at in/0 offset 0"]
+        assert bench.sender.sent == []
+
+    run(case)
+
+
+def test_a_run_that_does_not_follow_is_sought_again_unless_the_broker_insists():
+    async def case(bench):
+        bench.offer(0)
+        bench.offer(3, 4)
+        assert bench.seeks == [("in", 0, 1)]
+        bench.offer(1, 2, 3)
+        bench.offer(2, 3, 4)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 4})
+        assert bench.partition.get("row", Seen).values == [0, 1, 2, 3, 4]
+        bench.offer(9)
+        bench.offer(9)
+        assert bench.seeks == [("in", 0, 1), ("in", 0, 5)]
+        await bench.until(lambda: bench.absorbed == {("in", 0): 9})
+
+    run(case)
+
+
+def changelog(*records):
+    partition = Partition(0)
+    for offset, (key, row) in enumerate(records):
+        partition.load(key.encode(), encode(row), offset)
+    return partition
+
+
+def position(version, offset, base=0, rows=0):
+    return Position(version=version, partition=0, offsets={"in": offset}, base=base, rows=rows)
+
+
+def test_recovery_merges_by_version_and_repairs_what_a_late_writer_left():
+    partition = changelog(
+        ("row", Seen(version=5, values=[5])),
+        ("position|0", position(1, 5, base=0, rows=1)),
+        ("row", Seen(version=3, values=[3])),
+        ("position|0", position(0, 3, base=1, rows=1)),
+    )
+    partition.recovered()
+    assert partition.get("row", Seen).values == [5]
+    assert partition.position.offsets == {"in": 5}
+    batch = partition.repairs("test", 1)
+    assert [key for key, _ in batch] == [b"row", b"position|0"]
+    assert decode(batch[0][1], Seen).values == [5]
+    partition.repaired(batch)
+    assert partition.repairs("test", 1) == []
+
+
+def test_a_sound_changelog_needs_no_repair():
+    partition = changelog(
+        ("row", Seen(version=5, values=[5])),
+        ("position|0", position(1, 5, base=0, rows=1)),
+    )
+    assert partition.repairs("test", 1) == []
+    assert partition.end == 2
+
+
+def test_deleted_rows_are_gone_after_recovery():
+    partition = Partition(0)
+    partition.put("row", Seen(version=1))
+    partition.acknowledge(partition.changes("w", 1))
+    partition.delete("row", 2)
+    batch = partition.changes("w", 1)
+    partition.acknowledge(batch)
+    assert partition.get("row", Seen) is None
+    again = Partition(0)
+    again.load(b"row", encode(Seen(version=1)), 0)
+    again.load(*batch[0], 2)
+    again.load(*batch[1], 3)
+    again.recovered()
+    assert again.get("row", Seen) is None
