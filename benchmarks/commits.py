@@ -21,9 +21,10 @@ def compare(base: str, events: int, rounds: int) -> dict[str, Any]:
     """Run both commits `rounds` times; the ratio is the median of the pairs' ratios."""
     with scratch("commits") as folder:
         _check_out(base, folder)
-        pairs = []
-        for _ in tqdm(range(rounds), "pairs of runs"):
-            pairs.append((_cost(ROOT, events), _cost(folder, events)))
+        pairs = [
+            (_cost(ROOT, events), _cost(folder, events))
+            for _ in tqdm(range(rounds), "pairs of runs")
+        ]
     ratios = [ours / theirs for ours, theirs in pairs]
     return {
         "case": "compare-commits",

@@ -15,7 +15,7 @@ from typing import Any, Final
 from models import topics
 
 SEED: Final = 1
-SKUS: Final = 4_000
+SKUS: Final = 2_500
 LOCATIONS: Final = 20
 SOURCES: Final = 200
 
@@ -31,7 +31,7 @@ class Workload:
     def records(self) -> Iterator[tuple[str, str, bytes]]:
         """Topic, key and value of each record, in order."""
         dice = random.Random(SEED)
-        weights = list(itertools.accumulate(1 / rank**0.8 for rank in range(1, SKUS + 1)))
+        weights = list(itertools.accumulate(1 / rank for rank in range(1, SKUS + 1)))
         numbers: dict[str, int] = {}
         for place in range(self.events):
             what = dice.random()

@@ -24,10 +24,10 @@ def rebase(store: Rows, row: StockRow, count: Counted) -> tuple[Outcome, int]:
     row.count_started = count.started
     row.counted_at = count.effective
     row.counted_by = (count.source, count.epoch, count.sequence)
-    later = [entry for entry in history(store, row) if is_after_count(row, entry)]
+    later = [link for link in history(store, row) if is_after_count(row, link)]
     row.opened = True
     row.counted = count.quantity
-    row.on_hand = count.quantity + sum(entry[1] for entry in later)
+    row.on_hand = count.quantity + sum(link.quantity for link in later)
     row.variance = row.on_hand - before
     row.forgotten = NEVER
     replace_history(store, row, later)

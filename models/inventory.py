@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import counts, holds, returns, topics
+from models import counts, holds, returns
+from models.instants import Instant
 from models.ledger import LedgerEntry
 from models.movements import (
+    AnyMovement,
     Counted,
     Delta,
     Departure,
@@ -25,7 +27,7 @@ from models.movements import (
 )
 from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
-from models.stock import Entry, StockRow, empty, shift, touched
+from models.stock import StockRow, empty, shift, touched
 
 Deltas = dict[str, int]
 
@@ -57,25 +59,16 @@ def transition(store: Rows, movement: Movement, version: int) -> Change:
     return Change(row, before, kind, outcome, deltas)
 
 
-def entry_of(change: Change, movement: Movement, received: int) -> LedgerEntry:
-    """The ledger entry of a change; `received` is the record's time in microseconds."""
+def entry_of(change: Change, movement: AnyMovement, received: Instant) -> LedgerEntry:
+    """The ledger entry of a change; `received` is when the movement's record stood in the log."""
     row, before = change.row, change.before
     return LedgerEntry(
-        row.sku,
-        row.location,
         row.version,
         before.version if before is not None else -1,
         change.kind,
         change.outcome,
-        change.deltas,
-        topics.NUMBERED[movement.topic],
-        movement.source,
-        movement.epoch,
-        movement.sequence,
-        movement.line,
-        movement.arrival,
-        movement.effective,
         received,
+        change.deltas,
         row.on_hand,
         row.reserved,
         row.quality_control,
@@ -84,16 +77,13 @@ def entry_of(change: Change, movement: Movement, received: int) -> LedgerEntry:
         row.incoming,
         row.safety_stock,
         row.variance,
+        movement,
     )
-
-
-def _history_entry(movement: Movement, quantity: int) -> Entry:
-    return movement.effective, quantity, movement.source, movement.epoch, movement.sequence
 
 
 def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas]:
     quantity = movement.quantity
-    outcome = shift(store, row, movement.bucket, quantity, _history_entry(movement, quantity))
+    outcome = shift(store, row, movement.bucket, quantity, movement)
     return outcome, {movement.bucket: quantity} if outcome is APPLIED else {}
 
 
@@ -160,10 +150,8 @@ def _left(store: Rows, row: StockRow, movement: Movement, left: int, reserved: i
 def _also_on_hand(
     store: Rows, row: StockRow, movement: Movement, quantity: int, deltas: Deltas
 ) -> Deltas:
-    if quantity:
-        entry = _history_entry(movement, quantity)
-        if shift(store, row, "on_hand", quantity, entry) is Outcome.APPLIED:
-            deltas["on_hand"] = quantity
+    if quantity and shift(store, row, "on_hand", quantity, movement) is APPLIED:
+        deltas["on_hand"] = quantity
     return deltas
 
 

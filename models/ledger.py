@@ -1,38 +1,37 @@
 """The ledger: what each line did to its row, append-only."""
 
+import msgspec
 from msgspec import Struct
 
 from models.instants import Instant
+from models.movements import AnyMovement
 
 
-class LedgerEntry(Struct, omit_defaults=True, gc=False):
-    """One line applied or refused. Buckets are the balance after; times in microseconds.
+class LedgerEntry(Struct, array_like=True, gc=False):
+    """One line applied or refused, a JSON array of these fields in this order.
 
-    `version` of an entry is unique within its row, `previous` is that of the entry
-    before: following it backwards explains a number. A repeat of a version (after a
-    crash) is to be dropped by readers.
+    The movement says which SKU and location, and who said what, when. Buckets are the
+    balance after it, times in microseconds. `version` is unique within its row,
+    `previous` that of the entry before (-1: none): following it backwards explains a
+    number. A repeat of a version (after a crash) is to be dropped by readers.
     """
 
-    sku: str
-    location: str
     version: int
     previous: int
     kind: str
     outcome: str
-    deltas: dict[str, int]
-    topic: str
-    source: str
-    epoch: int
-    sequence: int
-    line: int
-    arrival: str
-    effective: Instant
     received: Instant
-    on_hand: int = 0
-    reserved: int = 0
-    quality_control: int = 0
-    damaged: int = 0
-    in_transit: int = 0
-    incoming: int = 0
-    safety_stock: int = 0
-    variance: int = 0
+    deltas: dict[str, int]
+    on_hand: int
+    reserved: int
+    quality_control: int
+    damaged: int
+    in_transit: int
+    incoming: int
+    safety_stock: int
+    variance: int
+    movement: AnyMovement
+
+
+decode = msgspec.json.Decoder(list[LedgerEntry]).decode
+"""The entries of a ledger record. Raises msgspec.MsgspecError where the bytes are none."""

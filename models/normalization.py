@@ -1,15 +1,15 @@
 """One accepted event to movements, one per line."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import xxhash
 
 from models import events, movements, topics
 from models.decoding import sequence_of
-from models.instants import from_datetime
-from models.movements import Movement, ordinal
+from models.instants import Instant, from_datetime
+from models.movements import Delta, Movement, ordinal
 
 _BUCKET_OF_CONDITION: Final = {
     "sellable": "on_hand",
@@ -17,16 +17,6 @@ _BUCKET_OF_CONDITION: Final = {
     "damaged": "damaged",
 }
 _encode = msgspec.json.Encoder().encode
-
-_Common = tuple[Any, ...]
-_Make = Callable[..., Movement]
-
-_DELTA: Final[_Make] = movements.Delta
-_RECORDED: Final[_Make] = movements.RecordedAdjustment
-_DEPARTURE: Final[_Make] = movements.Departure
-_SAFETY_STOCK: Final[_Make] = movements.SafetyStockSet
-_COUNTED: Final[_Make] = movements.Counted
-_DISPOSED: Final[_Make] = movements.Disposed
 
 
 def content_hash(event: events.SourceEvent) -> int:
@@ -52,88 +42,170 @@ def normalize(
     ValueError where the record causes more than a million movements.
     """
     topic, build = _WAYS[type(event)]
+    data = event.data
+    wanted: list[Any] = list(data.lines)
+    if lines is not None:
+        wanted = [line for line in wanted if line.line in lines]
+    ordinal(offset, first_index + len(wanted))
     sequence = event.sequence
     if type(sequence) is not int:
         sequence = sequence_of(event)
-    effective = from_datetime(event.time)
-    source, epoch, data = event.source, event.epoch, event.data
-    location = data.location
-    place = ordinal(offset, first_index)
-    ordinal(offset, first_index + len(data.lines))
-    made: list[Movement] = []
-    for line in data.lines:
-        number = line.line
-        if lines is not None and number not in lines:
-            continue
-        common = (
+    head = Head(
+        data.location,
+        topic,
+        partition,
+        ordinal(offset, first_index),
+        event.source,
+        event.epoch,
+        sequence,
+        from_datetime(event.time),
+        arrival,
+    )
+    return build(data, wanted, head)
+
+
+class Head(NamedTuple):
+    """What the movements of one event have in common; `place` is the first one's ordinal."""
+
+    location: str
+    topic: int
+    partition: int
+    place: int
+    source: str
+    epoch: int
+    sequence: int
+    effective: Instant
+    arrival: str
+
+
+def _sales(data: events.Sale, lines: list[events.SaleLine], head: Head) -> list[Movement]:
+    location, topic, partition, place, source, epoch, sequence, effective, arrival = head
+    # The common case, written out: nine of ten movements are plain sale lines.
+    return [
+        Delta(
             line.sku,
             location,
             topic,
             partition,
-            place,
+            place + index,
             source,
             epoch,
             sequence,
-            number,
+            line.line,
             effective,
             arrival,
+            "sale",
+            "on_hand",
+            -line.quantity,
         )
-        made.append(build(data, line, common))
-        place += 1
-    return made
+        if line.reservation is None
+        else _departure(line, line.reservation, head, index)
+        for index, line in enumerate(lines)
+    ]
 
 
-def _sale(data: events.Sale, line: events.SaleLine, common: _Common) -> Movement:
-    if line.reservation is None:
-        return _DELTA(*common, "sale", "on_hand", -line.quantity)
-    held = line.reservation
+def _common(sku: str, number: int, head: Head, index: int) -> tuple[Any, ...]:
+    location, topic, partition, place, *rest, effective, arrival = head
+    return (sku, location, topic, partition, place + index, *rest, number, effective, arrival)
+
+
+def _departure(
+    line: events.SaleLine, held: events.ReservationLine, head: Head, index: int
+) -> Movement:
+    common = _common(line.sku, line.line, head, index)
     return _DEPARTURE(*common, line.quantity, held.reservation, held.line)
 
 
-def _till_return(data: events.TillReturn, line: events.TillReturnLine, common: _Common) -> Movement:
-    bucket = _BUCKET_OF_CONDITION[line.condition]
-    return _DELTA(*common, "till_return", bucket, line.quantity)
+def _till_returns(
+    data: events.TillReturn, lines: list[events.TillReturnLine], head: Head
+) -> list[Movement]:
+    return [
+        _DELTA(
+            *_common(line.sku, line.line, head, index),
+            "till_return",
+            _BUCKET_OF_CONDITION[line.condition],
+            line.quantity,
+        )
+        for index, line in enumerate(lines)
+    ]
 
 
-def _receipt(data: events.Receipt, line: events.ReceiptLine, common: _Common) -> Movement:
-    bucket = _BUCKET_OF_CONDITION[line.condition]
-    return _DELTA(*common, "receipt", bucket, line.quantity)
+def _receipts(data: events.Receipt, lines: list[events.ReceiptLine], head: Head) -> list[Movement]:
+    return [
+        _DELTA(
+            *_common(line.sku, line.line, head, index),
+            "receipt",
+            _BUCKET_OF_CONDITION[line.condition],
+            line.quantity,
+        )
+        for index, line in enumerate(lines)
+    ]
 
 
-def _adjustment(data: events.Adjustment, line: events.AdjustmentLine, common: _Common) -> Movement:
+def _adjustments(
+    data: events.Adjustment, lines: list[events.AdjustmentLine], head: Head
+) -> list[Movement]:
     if data.count is not None:
-        return _RECORDED(*common, data.count, line.quantity)
-    return _DELTA(*common, "adjustment", line.bucket, line.quantity)
+        return [
+            _RECORDED(*_common(line.sku, line.line, head, index), data.count, line.quantity)
+            for index, line in enumerate(lines)
+        ]
+    return [
+        _DELTA(*_common(line.sku, line.line, head, index), "adjustment", line.bucket, line.quantity)
+        for index, line in enumerate(lines)
+    ]
 
 
-def _safety_stock(
-    data: events.SafetyStock, line: events.SafetyStockLine, common: _Common
-) -> Movement:
-    return _SAFETY_STOCK(*common, line.quantity)
+def _safety_stocks(
+    data: events.SafetyStock, lines: list[events.SafetyStockLine], head: Head
+) -> list[Movement]:
+    return [
+        _SAFETY_STOCK(*_common(line.sku, line.line, head, index), line.quantity)
+        for index, line in enumerate(lines)
+    ]
 
 
-def _count(data: events.Count, line: events.CountLine, common: _Common) -> Movement:
-    *identity, time, arrival = common
-    counted = time if line.counted_at is None else from_datetime(line.counted_at)
-    started = counted if data.started is None else min(counted, from_datetime(data.started))
-    return _COUNTED(*identity, counted, arrival, data.count, line.quantity, started)
+def _counts(data: events.Count, lines: list[events.CountLine], head: Head) -> list[Movement]:
+    made = []
+    for index, line in enumerate(lines):
+        at = head.effective if line.counted_at is None else from_datetime(line.counted_at)
+        started = at if data.started is None else min(at, from_datetime(data.started))
+        common = _common(line.sku, line.line, head._replace(effective=at), index)
+        made.append(_COUNTED(*common, data.count, line.quantity, started))
+    return made
 
 
-def _disposition(data: events.Disposed, line: events.DispositionLine, common: _Common) -> Movement:
-    disposition = line.disposition or data.disposition or "quarantine"
-    _, *rest = common
-    sku = line.actual_sku or line.sku
-    return _DISPOSED(sku, *rest, data.rma, line.line, disposition, line.quantity)
+def _dispositions(
+    data: events.Disposed, lines: list[events.DispositionLine], head: Head
+) -> list[Movement]:
+    return [
+        _DISPOSED(
+            *_common(line.actual_sku or line.sku, line.line, head, index),
+            data.rma,
+            line.line,
+            line.disposition or data.disposition,
+            line.quantity,
+        )
+        for index, line in enumerate(lines)
+    ]
 
 
-_WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, _Common], Movement]]]] = {
-    events.SaleCompleted: (topics.NUMBER[topics.POS_SALES], _sale),
-    events.SaleReturned: (topics.NUMBER[topics.POS_SALES], _till_return),
-    events.ReceiptReceived: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _receipt),
-    events.StockAdjusted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _adjustment),
-    events.SafetyStockSet: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _safety_stock),
-    events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _count),
-    events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _disposition),
+_Make = Callable[..., Movement]
+_DELTA: Final[_Make] = Delta
+_RECORDED: Final[_Make] = movements.RecordedAdjustment
+_DEPARTURE: Final[_Make] = movements.Departure
+_SAFETY_STOCK: Final[_Make] = movements.SafetyStockSet
+_COUNTED: Final[_Make] = movements.Counted
+_DISPOSED: Final[_Make] = movements.Disposed
+
+_WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, Head], list[Movement]]]]] = {
+    events.SaleCompleted: (topics.NUMBER[topics.POS_SALES], _sales),
+    events.SaleReturned: (topics.NUMBER[topics.POS_SALES], _till_returns),
+    events.ReceiptReceived: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _receipts),
+    events.StockAdjusted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _adjustments),
+    events.SafetyStockSet: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _safety_stocks),
+    events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _counts),
+    events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _dispositions),
 }
 
 _NUMBER: Final = {kind: number for number, kind in enumerate(_WAYS)}

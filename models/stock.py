@@ -1,17 +1,18 @@
 """The stock of one SKU at one location: buckets, and what deltas do to them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-import msgspec
-from msgspec import Raw
+from msgspec import Struct
 
 from models import rows
 from models.instants import HOUR, Instant, to_datetime
+from models.movements import Movement
 from models.outcomes import APPLIED, Outcome
 from models.rows import Row, Rows
 
-RECENT: Final = 16
+RECENT: Final = 8
 """Deltas kept in the stock row itself; full, they are filed in a history row."""
 
 HISTORY: Final[Instant] = 48 * HOUR
@@ -26,13 +27,16 @@ KNOWN: Final = "known"
 UNKNOWN: Final = "unknown"
 SUSPECT: Final = "suspect"
 
-Entry = tuple[Instant, int, str, int, int]
-"""A change of on_hand: effective time, quantity, source, epoch, sequence."""
 
-NOTHING: Final = Raw(b"[]")
+class Link(Struct, array_like=True, frozen=True, gc=False):
+    """A change of on_hand, and the one applied before it: a chain is cheap to grow and share."""
 
-_encode = msgspec.json.Encoder().encode
-_decode_entries = msgspec.json.Decoder(list[Entry]).decode
+    effective: Instant
+    quantity: int
+    source: str
+    epoch: int
+    sequence: int
+    before: "Link | None" = None
 
 
 class StockRow(Row, kw_only=True, omit_defaults=True):
@@ -68,8 +72,7 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     counted: int = 0
     variance: int = 0
     safety_at: tuple[Instant, int] | None = None
-    recent: Raw = NOTHING
-    """JSON of the latest entries: most rows are written often and counted rarely."""
+    recent: Link | None = None
     recent_size: int = 0
     first_chunk: int = 0
     next_chunk: int = 0
@@ -99,13 +102,9 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
 
 
 class HistoryRow(Row, kw_only=True):
-    """Deltas of a stock row that no longer fit in it: JSON of entries, written once."""
+    """Deltas of a stock row that no longer fit in it; written once."""
 
-    entries: Raw
-
-    def decoded(self) -> list[Entry]:
-        """The entries, in the order they were applied."""
-        return _decode_entries(self.entries)
+    links: Link | None
 
 
 _BEGINNING: Final = to_datetime(0)
@@ -143,7 +142,7 @@ def touched(row: StockRow, version: int, effective: Instant) -> StockRow:
     return fresh
 
 
-def shift(store: Rows, row: StockRow, bucket: str, quantity: int, entry: Entry) -> Outcome:
+def shift(store: Rows, row: StockRow, bucket: str, quantity: int, movement: Movement) -> Outcome:
     """Apply a delta to `row`, a fresh copy. Deltas commute; a late one counts like any other.
 
     Only `on_hand` may go below zero: a sale of a unit that the book does not know. A
@@ -155,50 +154,50 @@ def shift(store: Rows, row: StockRow, bucket: str, quantity: int, entry: Entry) 
             return Outcome.BUCKET_NEGATIVE
         setattr(row, bucket, left)
         return APPLIED
-    if entry[0] <= row.counted_at and not is_after_count(row, entry):
+    link = Link(
+        movement.effective,
+        quantity,
+        movement.source,
+        movement.epoch,
+        movement.sequence,
+        row.recent,
+    )
+    if movement.effective <= row.counted_at and not is_after_count(row, link):
         row.variance -= quantity
         return Outcome.ABSORBED_BY_COUNT
     row.on_hand += quantity
-    remember(store, row, entry)
+    row.recent = link
+    row.recent_size += 1
+    if row.recent_size >= RECENT:
+        _file_recent(store, row)
     return APPLIED
 
 
-def is_after_count(row: StockRow, entry: Entry) -> bool:
+def is_after_count(row: StockRow, link: Link) -> bool:
     """Whether a delta came after the row's last count, taken in [count_started, counted_at].
 
     Inside that interval sequence decides where the source is the count's own; else a
     negative delta is taken as after and a positive one as before: promise less.
     """
-    effective, quantity, source, epoch, sequence = entry
-    if effective > row.counted_at:
+    if link.effective > row.counted_at:
         return True
-    if effective < row.count_started:
+    if link.effective < row.count_started:
         return False
-    if row.counted_by is not None and row.counted_by[0] == source:
-        return (epoch, sequence) > row.counted_by[1:]
-    return quantity < 0
-
-
-def remember(store: Rows, row: StockRow, entry: Entry) -> None:
-    """Keep a delta for counts that come late."""
-    size = row.recent_size
-    row.recent = Raw(
-        b"%b,%b]" % (bytes(row.recent)[:-1], _encode(entry)) if size else b"[%b]" % _encode(entry)
-    )
-    row.recent_size = size + 1
-    if size + 1 >= RECENT:
-        _file_recent(store, row)
+    if row.counted_by is not None and row.counted_by[0] == link.source:
+        return (link.epoch, link.sequence) > row.counted_by[1:]
+    return link.quantity < 0
 
 
 def _file_recent(store: Rows, row: StockRow) -> None:
     key = history_key(row, row.next_chunk)
-    store.put(key, HistoryRow(version=row.version, entries=row.recent))
+    store.put(key, HistoryRow(version=row.version, links=row.recent))
     row.next_chunk += 1
-    row.recent, row.recent_size = NOTHING, 0
+    row.recent, row.recent_size = None, 0
     horizon = row.newest - HISTORY
     while row.first_chunk < row.next_chunk - 1:
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
-        newest_of_it = max(one[0] for one in oldest.decoded()) if oldest is not None else NEVER
+        links = unlinked(oldest.links) if oldest is not None else []
+        newest_of_it = max((link.effective for link in links), default=NEVER)
         too_many = row.next_chunk - row.first_chunk > MAX_CHUNKS
         if newest_of_it >= horizon and not too_many:
             return
@@ -207,29 +206,47 @@ def _file_recent(store: Rows, row: StockRow) -> None:
         row.first_chunk += 1
 
 
+def unlinked(link: Link | None) -> list[Link]:
+    """The links of a chain, in the order they were applied."""
+    links = []
+    while link is not None:
+        links.append(link)
+        link = link.before
+    links.reverse()
+    return links
+
+
+def linked(links: Iterable[Link]) -> Link | None:
+    """A chain of the same changes, in the order given."""
+    chain = None
+    for one in links:
+        chain = Link(one.effective, one.quantity, one.source, one.epoch, one.sequence, chain)
+    return chain
+
+
 def history_key(row: StockRow, chunk: int) -> str:
     """The key of a row of filed deltas."""
     return rows.key("history", row.sku, row.location, chunk)
 
 
-def history(store: Rows, row: StockRow) -> list[Entry]:
+def history(store: Rows, row: StockRow) -> list[Link]:
     """Every delta that is kept, in the order it was applied."""
-    filed: list[Entry] = []
+    filed: list[Link] = []
     for chunk in range(row.first_chunk, row.next_chunk):
         page = store.get(history_key(row, chunk), HistoryRow)
         if page is not None:
-            filed += page.decoded()
-    return filed + _decode_entries(row.recent)
+            filed += unlinked(page.links)
+    return filed + unlinked(row.recent)
 
 
-def replace_history(store: Rows, row: StockRow, entries: list[Entry]) -> None:
-    """Keep only `entries`: what came before a count is in the count."""
+def replace_history(store: Rows, row: StockRow, links: list[Link]) -> None:
+    """Keep only `links`: what came before a count is in the count."""
     for chunk in range(row.first_chunk, row.next_chunk):
         store.delete(history_key(row, chunk), row.version)
     row.first_chunk = row.next_chunk
-    whole = len(entries) - len(entries) % RECENT
+    whole = len(links) - len(links) % RECENT
     for start in range(0, whole, RECENT):
-        page = Raw(_encode(entries[start : start + RECENT]))
-        store.put(history_key(row, row.next_chunk), HistoryRow(version=row.version, entries=page))
+        page = HistoryRow(version=row.version, links=linked(links[start : start + RECENT]))
+        store.put(history_key(row, row.next_chunk), page)
         row.next_chunk += 1
-    row.recent, row.recent_size = Raw(_encode(entries[whole:])), len(entries) - whole
+    row.recent, row.recent_size = linked(links[whole:]), len(links) - whole

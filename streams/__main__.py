@@ -40,7 +40,7 @@ def worker() -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Rows are many and live long; collecting them often finds nothing.
-    gc.disable()
+    gc.set_threshold(200_000, 50, 1_000)
     uvloop.install()
     app = create_app(settings)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()

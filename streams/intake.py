@@ -30,7 +30,7 @@ class Intake:
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
         self._decoders = {topic: Decoder(topic) for topic in self.inputs}
-        self._keys: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], tuple[bytes, str]] = {}
         self._packing = Packing(routing)
 
     def opened(self, partition: Partition) -> None:
@@ -78,15 +78,17 @@ class Intake:
     ) -> bool:
         """Dedupe and normalize one event; False where nothing of it was new."""
         source = event.source
-        if record.key != self._routing.of(source)[0]:
+        known = self._known.get((work.topic, source))
+        if known is None:
+            known = source.encode(), source_key(work.topic, source)
+            self._known[work.topic, source] = known
+        record_key, key = known
+        if record.key != record_key:
             reason = "the record's key is not the event's source"
             bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
             return False
         partition = work.partition
         row_version = version(partition.position.generation, record.offset)
-        key = self._keys.get((work.topic, source))
-        if key is None:
-            key = self._keys[work.topic, source] = source_key(work.topic, source)
         row = partition.get(key, SourceRow)
         if row is None:
             row = SourceRow(version=row_version, source=source, topic=work.topic)
@@ -108,6 +110,5 @@ class Intake:
             event, arrived.text, arrived.lines, partition.number, record.offset, work.index
         )
         work.index += len(made)
-        for movement in made:
-            self._packing.add(movement)
+        self._packing.add_all(made)
         return True

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         20, ge=1, le=1500, description="milliseconds a fetch waits at the broker for new records"
     )
     step_records: int = Field(
-        4000, ge=1, le=20000, description="records that one step takes at most"
+        16_000, ge=1, le=100_000, description="records that one step takes at most"
     )
     commit_ms: int = Field(
         500, ge=10, description="milliseconds between offset commits, which only lag tools read"

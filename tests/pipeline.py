@@ -11,6 +11,7 @@ from typing import Any
 from api.views.base import answer_of
 from models import rows, topics
 from models.arrival import SourceRow, source_key
+from models.ledger import LedgerEntry, decode
 from models.orders import OrderRow, order_key
 from models.stock import StockRow
 from streams.engine.partition import Partition
@@ -153,13 +154,9 @@ class Pipeline:
             for record in self.logs[topic, number]
         ]
 
-    def ledger(self, sku: str = "S") -> list[dict[str, Any]]:
-        entries = [
-            e
-            for record in self.log(topics.INVENTORY_LEDGER)
-            for e in json.loads(record.value or b"")
-        ]
-        return [entry for entry in entries if entry["sku"] == sku]
+    def ledger(self, sku: str = "S") -> list[LedgerEntry]:
+        entries = [e for record in self.log(topics.INVENTORY_LEDGER) for e in decode(record.value)]
+        return [entry for entry in entries if entry.movement.sku == sku]
 
     def letters(self) -> list[tuple[str, bytes | None]]:
         """Code and original of every dead letter."""

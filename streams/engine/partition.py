@@ -28,6 +28,7 @@ class Partition:
         self.encoded: dict[str, bytes] = {}
         self.live: dict[str, Row] = {}
         self.changed: dict[str, None] = {}
+        self._deleted: list[str] = []
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
@@ -53,6 +54,7 @@ class Partition:
 
     def delete(self, key: str, version: int) -> None:
         """Remove the row of `key` in this step."""
+        self._deleted.append(key)
         self.put(key, Deleted(version=version))
 
     def changes(self, writer: str, partitions: int) -> list[tuple[bytes, bytes]]:
@@ -67,14 +69,11 @@ class Partition:
 
     def acknowledge(self, batch: list[tuple[bytes, bytes]]) -> None:
         """The batch is durable: what it holds is the state from now on."""
-        for (key, row), (_, value) in zip(
-            ((key, self.live[key]) for key in self.changed), batch, strict=False
-        ):
-            if type(row) is Deleted:
-                self.encoded.pop(key, None)
-                del self.live[key]
-            else:
-                self.encoded[key] = value
+        self.encoded.update(zip(self.changed, (value for _, value in batch), strict=False))
+        for key in self._deleted:
+            if type(self.live.get(key)) is Deleted:
+                del self.encoded[key], self.live[key]
+        self._deleted.clear()
         self._acked_position = batch[-1][1]
         self.end += len(batch)
         self.changed.clear()
@@ -86,6 +85,7 @@ class Partition:
         """Forget what was computed since the last acknowledged step."""
         self.live.clear()
         self.changed.clear()
+        self._deleted.clear()
         self.weight = 0
         self.position = rows.decode(self._acked_position, Position)
 

@@ -61,7 +61,7 @@ def test_the_outage_burst_leaves_one_ledger_entry_per_line():
     pipeline = Pipeline()
     for step in scenario.steps:
         pipeline.send(step)
-    outcomes = [entry["outcome"] for entry in pipeline.ledger("S-g12a")]
+    outcomes = [entry.outcome for entry in pipeline.ledger("S-g12a")]
     assert outcomes.count("absorbed_by_count") == 180
     assert outcomes.count("applied") == 320
     assert pipeline.stock_row("S-g12a", "17-g12a").variance == 5
