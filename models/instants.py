@@ -20,7 +20,9 @@ def from_datetime(moment: datetime) -> Instant:
 
 def to_datetime(instant: Instant) -> datetime:
     """The aware UTC datetime of `instant`, exact to the microsecond."""
-    return _EPOCH + timedelta(microseconds=instant)
+    second, rest = divmod(instant, SECOND)
+    moment = datetime.fromtimestamp(second, UTC)
+    return moment.replace(microsecond=rest) if rest else moment
 
 
 def to_rfc3339(instant: Instant) -> str:

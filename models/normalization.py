@@ -1,7 +1,7 @@
 """One accepted event to movements, one per line."""
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import xxhash
@@ -9,7 +9,7 @@ import xxhash
 from models import events, movements, topics
 from models.decoding import sequence_of
 from models.instants import Instant, from_datetime
-from models.movements import Delta, Movement, ordinal
+from models.movements import MAX_INDEX, Delta, Movement, ordinal
 
 _BUCKET_OF_CONDITION: Final = {
     "sellable": "on_hand",
@@ -46,151 +46,41 @@ def normalize(
     wanted: list[Any] = list(data.lines)
     if lines is not None:
         wanted = [line for line in wanted if line.line in lines]
-    ordinal(offset, first_index + len(wanted))
+    place = ordinal(offset, first_index)
+    if first_index + len(wanted) > MAX_INDEX:
+        raise ValueError(f"offset {offset} causes more than {MAX_INDEX} movements")
     sequence = event.sequence
     if type(sequence) is not int:
         sequence = sequence_of(event)
-    head = Head(
-        data.location,
-        topic,
-        partition,
-        ordinal(offset, first_index),
-        event.source,
-        event.epoch,
-        sequence,
-        from_datetime(event.time),
-        arrival,
-    )
-    return build(data, wanted, head)
-
-
-class Head(NamedTuple):
-    """What the movements of one event have in common; `place` is the first one's ordinal."""
-
-    location: str
-    topic: int
-    partition: int
-    place: int
-    source: str
-    epoch: int
-    sequence: int
-    effective: Instant
-    arrival: str
-
-
-def _sales(data: events.Sale, lines: list[events.SaleLine], head: Head) -> list[Movement]:
-    location, topic, partition, place, source, epoch, sequence, effective, arrival = head
-    # The common case, written out: nine of ten movements are plain sale lines.
-    return [
-        Delta(
-            line.sku,
-            location,
-            topic,
-            partition,
-            place + index,
-            source,
-            epoch,
-            sequence,
-            line.line,
-            effective,
-            arrival,
-            "sale",
-            "on_hand",
-            -line.quantity,
+    effective = from_datetime(event.time)
+    source, epoch, location = event.source, event.epoch, data.location
+    made: list[Movement] = []
+    for line in wanted:
+        make, sku, when, rest = build(data, line, effective)
+        made.append(
+            make(
+                sku,
+                location,
+                topic,
+                partition,
+                place,
+                source,
+                epoch,
+                sequence,
+                line.line,
+                when,
+                arrival,
+                *rest,
+            )
         )
-        if line.reservation is None
-        else _departure(line, line.reservation, head, index)
-        for index, line in enumerate(lines)
-    ]
-
-
-def _common(sku: str, number: int, head: Head, index: int) -> tuple[Any, ...]:
-    location, topic, partition, place, *rest, effective, arrival = head
-    return (sku, location, topic, partition, place + index, *rest, number, effective, arrival)
-
-
-def _departure(
-    line: events.SaleLine, held: events.ReservationLine, head: Head, index: int
-) -> Movement:
-    common = _common(line.sku, line.line, head, index)
-    return _DEPARTURE(*common, line.quantity, held.reservation, held.line)
-
-
-def _till_returns(
-    data: events.TillReturn, lines: list[events.TillReturnLine], head: Head
-) -> list[Movement]:
-    return [
-        _DELTA(
-            *_common(line.sku, line.line, head, index),
-            "till_return",
-            _BUCKET_OF_CONDITION[line.condition],
-            line.quantity,
-        )
-        for index, line in enumerate(lines)
-    ]
-
-
-def _receipts(data: events.Receipt, lines: list[events.ReceiptLine], head: Head) -> list[Movement]:
-    return [
-        _DELTA(
-            *_common(line.sku, line.line, head, index),
-            "receipt",
-            _BUCKET_OF_CONDITION[line.condition],
-            line.quantity,
-        )
-        for index, line in enumerate(lines)
-    ]
-
-
-def _adjustments(
-    data: events.Adjustment, lines: list[events.AdjustmentLine], head: Head
-) -> list[Movement]:
-    if data.count is not None:
-        return [
-            _RECORDED(*_common(line.sku, line.line, head, index), data.count, line.quantity)
-            for index, line in enumerate(lines)
-        ]
-    return [
-        _DELTA(*_common(line.sku, line.line, head, index), "adjustment", line.bucket, line.quantity)
-        for index, line in enumerate(lines)
-    ]
-
-
-def _safety_stocks(
-    data: events.SafetyStock, lines: list[events.SafetyStockLine], head: Head
-) -> list[Movement]:
-    return [
-        _SAFETY_STOCK(*_common(line.sku, line.line, head, index), line.quantity)
-        for index, line in enumerate(lines)
-    ]
-
-
-def _counts(data: events.Count, lines: list[events.CountLine], head: Head) -> list[Movement]:
-    made = []
-    for index, line in enumerate(lines):
-        at = head.effective if line.counted_at is None else from_datetime(line.counted_at)
-        started = at if data.started is None else min(at, from_datetime(data.started))
-        common = _common(line.sku, line.line, head._replace(effective=at), index)
-        made.append(_COUNTED(*common, data.count, line.quantity, started))
+        place += 1
     return made
 
 
-def _dispositions(
-    data: events.Disposed, lines: list[events.DispositionLine], head: Head
-) -> list[Movement]:
-    return [
-        _DISPOSED(
-            *_common(line.actual_sku or line.sku, line.line, head, index),
-            data.rma,
-            line.line,
-            line.disposition or data.disposition,
-            line.quantity,
-        )
-        for index, line in enumerate(lines)
-    ]
-
-
 _Make = Callable[..., Movement]
+_Made = tuple[_Make, str, Instant, tuple[Any, ...]]
+"""What a line becomes: the movement's kind, its SKU, when it counts, the kind's own fields."""
+
 _DELTA: Final[_Make] = Delta
 _RECORDED: Final[_Make] = movements.RecordedAdjustment
 _DEPARTURE: Final[_Make] = movements.Departure
@@ -198,14 +88,54 @@ _SAFETY_STOCK: Final[_Make] = movements.SafetyStockSet
 _COUNTED: Final[_Make] = movements.Counted
 _DISPOSED: Final[_Make] = movements.Disposed
 
-_WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, Head], list[Movement]]]]] = {
-    events.SaleCompleted: (topics.NUMBER[topics.POS_SALES], _sales),
-    events.SaleReturned: (topics.NUMBER[topics.POS_SALES], _till_returns),
-    events.ReceiptReceived: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _receipts),
-    events.StockAdjusted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _adjustments),
-    events.SafetyStockSet: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _safety_stocks),
-    events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _counts),
-    events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _dispositions),
+
+def _sale(data: events.Sale, line: events.SaleLine, at: Instant) -> _Made:
+    held = line.reservation
+    if held is None:
+        return _DELTA, line.sku, at, ("sale", "on_hand", -line.quantity)
+    return _DEPARTURE, line.sku, at, (line.quantity, held.reservation, held.line)
+
+
+def _till_return(data: events.TillReturn, line: events.TillReturnLine, at: Instant) -> _Made:
+    bucket = _BUCKET_OF_CONDITION[line.condition]
+    return _DELTA, line.sku, at, ("till_return", bucket, line.quantity)
+
+
+def _receipt(data: events.Receipt, line: events.ReceiptLine, at: Instant) -> _Made:
+    bucket = _BUCKET_OF_CONDITION[line.condition]
+    return _DELTA, line.sku, at, ("receipt", bucket, line.quantity)
+
+
+def _adjustment(data: events.Adjustment, line: events.AdjustmentLine, at: Instant) -> _Made:
+    if data.count is not None:
+        return _RECORDED, line.sku, at, (data.count, line.quantity)
+    return _DELTA, line.sku, at, ("adjustment", line.bucket, line.quantity)
+
+
+def _safety_stock(data: events.SafetyStock, line: events.SafetyStockLine, at: Instant) -> _Made:
+    return _SAFETY_STOCK, line.sku, at, (line.quantity,)
+
+
+def _count(data: events.Count, line: events.CountLine, at: Instant) -> _Made:
+    counted = at if line.counted_at is None else from_datetime(line.counted_at)
+    started = counted if data.started is None else min(counted, from_datetime(data.started))
+    return _COUNTED, line.sku, counted, (data.count, line.quantity, started)
+
+
+def _disposition(data: events.Disposed, line: events.DispositionLine, at: Instant) -> _Made:
+    disposition = line.disposition or data.disposition
+    sku = line.actual_sku or line.sku
+    return _DISPOSED, sku, at, (data.rma, line.line, disposition, line.quantity)
+
+
+_WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, Instant], _Made]]]] = {
+    events.SaleCompleted: (topics.NUMBER[topics.POS_SALES], _sale),
+    events.SaleReturned: (topics.NUMBER[topics.POS_SALES], _till_return),
+    events.ReceiptReceived: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _receipt),
+    events.StockAdjusted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _adjustment),
+    events.SafetyStockSet: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _safety_stock),
+    events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _count),
+    events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _disposition),
 }
 
 _NUMBER: Final = {kind: number for number, kind in enumerate(_WAYS)}

@@ -83,7 +83,7 @@ def replay_run(stage: Inventory, partition: Partition, run: list[Raw]) -> None:
         outputs.clear()
     work.end()
     stage.finish(work)
-    partition.acknowledge(partition.changes("replay", 0))
+    partition.acknowledge(partition.cut("replay", 0))
 
 
 async def _whole(settings: Settings, topic: str) -> Any:

@@ -37,7 +37,8 @@ class Intake:
         """Nothing is derived from the rows."""
 
     def closed(self, number: int) -> None:
-        """Nothing was derived."""
+        """Drop what the unfinished step would have sent."""
+        self._packing.drop()
 
     def finish(self, work: Work) -> None:
         """Send the step's movements."""

@@ -60,7 +60,8 @@ class Orders:
         self._deadlines[partition.number] = heap
 
     def closed(self, number: int) -> None:
-        """Forget the deadlines."""
+        """Forget the deadlines, and what the unfinished step would have sent."""
+        self._packing.drop()
         self._deadlines.pop(number, None)
 
     def finish(self, work: Work) -> None:

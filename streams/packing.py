@@ -27,6 +27,11 @@ class Packing:
         self.flush(work)
         work.emit(self._routing.movements[number], None, encode([movement]))
 
+    def drop(self) -> None:
+        """Forget what was added: its step will not be submitted."""
+        for pack in self._packs:
+            pack.clear()
+
     def flush(self, work: Work) -> None:
         """Emit what was added."""
         for destination, pack in zip(self._routing.movements, self._packs, strict=True):

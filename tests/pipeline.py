@@ -106,7 +106,7 @@ class Pipeline:
                 self.clock += 1
                 log.append(Record(key, value, number, len(log), self.clock, headers))
         for work in works:
-            work.partition.acknowledge(work.partition.changes("test", 0))
+            work.partition.acknowledge(work.partition.cut("test", 0))
         return bool(works)
 
     def _absorb(self, stage: Stage, work: Work, limit: int) -> bool:

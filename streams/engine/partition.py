@@ -5,7 +5,7 @@ Two tiers. `encoded` is what the changelog holds as of the last acknowledged ste
 be finished is undone by forgetting the second tier.
 """
 
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from models import rows
 from models.rows import Deleted, Row
@@ -18,6 +18,21 @@ MAX_LIVE: Final = 100_000
 
 _GROWTH: Final = 512
 """Bytes that a changed row is taken to grow by, for cutting steps."""
+
+
+class Batch(NamedTuple):
+    """A step's state batch: the changed rows' last values, and last the position.
+
+    `keys` are those of the rows in the same order, `deleted` the ones that go.
+    """
+
+    keys: list[str]
+    records: list[tuple[bytes, bytes]]
+    deleted: list[str]
+
+    def position(self) -> Position:
+        """The position that the batch ends with."""
+        return rows.decode(self.records[-1][1], Position)
 
 
 class Partition:
@@ -54,32 +69,33 @@ class Partition:
 
     def delete(self, key: str, version: int) -> None:
         """Remove the row of `key` in this step."""
-        self._deleted.append(key)
         self.put(key, Deleted(version=version))
+        self._deleted.append(key)
 
-    def changes(self, writer: str, partitions: int) -> list[tuple[bytes, bytes]]:
-        """The state batch of a step: every changed row's last value, and last the position."""
-        batch = [(key.encode(), rows.encode(self.live[key])) for key in self.changed]
+    def cut(self, writer: str, partitions: int) -> Batch:
+        """Close the step: its state batch. What changes from now on is the next step's."""
+        records = [(key.encode(), rows.encode(self.live[key])) for key in self.changed]
         position = self.position
         position.version += 1
-        position.base, position.rows = self.end, len(batch)
+        position.base, position.rows = self.end, len(records)
         position.writer, position.partitions = writer, partitions
-        batch.append((position.key.encode(), rows.encode(position)))
+        records.append((position.key.encode(), rows.encode(position)))
+        gone = [key for key in self._deleted if type(self.live[key]) is Deleted]
+        batch = Batch(list(self.changed), records, gone)
+        self.changed, self._deleted, self.weight = {}, [], 0
         return batch
 
-    def acknowledge(self, batch: list[tuple[bytes, bytes]]) -> None:
+    def acknowledge(self, batch: Batch) -> None:
         """The batch is durable: what it holds is the state from now on."""
-        self.encoded.update(zip(self.changed, (value for _, value in batch), strict=False))
-        for key in self._deleted:
-            if type(self.live.get(key)) is Deleted:
-                del self.encoded[key], self.live[key]
-        self._deleted.clear()
-        self._acked_position = batch[-1][1]
-        self.end += len(batch)
-        self.changed.clear()
-        self.weight = 0
+        self.encoded.update(zip(batch.keys, (value for _, value in batch.records), strict=False))
+        for key in batch.deleted:
+            del self.encoded[key]
+            if key not in self.changed:
+                del self.live[key]
+        self._acked_position = batch.records[-1][1]
+        self.end += len(batch.records)
         if len(self.live) > MAX_LIVE:
-            self.live.clear()
+            self.live = {key: self.live[key] for key in self.changed}
 
     def undo(self) -> None:
         """Forget what was computed since the last acknowledged step."""
@@ -128,21 +144,16 @@ class Partition:
             if name not in self.to_repair and rows.head(self.encoded[name])[1]:
                 del self.encoded[name]
 
-    def repairs(self, writer: str, partitions: int) -> list[tuple[bytes, bytes]]:
-        """The batch that makes each key's last record its newest again; empty if all are."""
+    def repairs(self, writer: str, partitions: int) -> Batch | None:
+        """The batch that makes each key's last record its newest again; None if all are."""
         if not self.to_repair:
-            return []
+            return None
         names = sorted(name for name in self.to_repair if not name.startswith(PREFIX))
-        batch = [(name.encode(), self.encoded[name]) for name in names]
         position = self.position
         position.version += 1
-        position.base, position.rows = self.end, len(batch)
+        position.base, position.rows = self.end, len(names)
         position.writer, position.partitions = writer, partitions
-        batch.append((position.key.encode(), rows.encode(position)))
-        return batch
-
-    def repaired(self, batch: list[tuple[bytes, bytes]]) -> None:
-        """The repair batch is durable."""
-        self._acked_position = batch[-1][1]
-        self.end += len(batch)
+        records = [(name.encode(), self.encoded[name]) for name in names]
+        records.append((position.key.encode(), rows.encode(position)))
         self.to_repair.clear()
+        return Batch(names, records, [])

@@ -1,7 +1,7 @@
 """Steps of one stage, as DESIGN has them: outputs, then state, then on.
 
 A step takes every record that is ready, over all partitions of the stage. Only one is
-under way at a time; what arrives meanwhile is merged into the next.
+submitted at a time; what arrives meanwhile is absorbed into the next.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
-from streams.engine.partition import Partition
+from streams.engine.partition import Batch, Partition
 from streams.engine.sender import Destination, Sender
 from streams.engine.stage import Outputs, Raw, Stage, Work
 from streams.errors import AnotherWriterError, OwnershipLostError
@@ -22,8 +22,20 @@ TopicPartition = tuple[str, int]
 MAX_PENDING_STEPS = 3
 """Steps' worth of records that may wait; past it the stage is not fetched for."""
 
+SLICE = 1_000
+"""Records absorbed before others have their turn: about ten milliseconds of work."""
+
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
+
+
+class Step:
+    """A step that is being absorbed: its works by partition, their outputs, its records."""
+
+    def __init__(self) -> None:
+        self.works: dict[int, Work] = {}
+        self.outputs: Outputs = {}
+        self.size = 0
 
 
 class Steps:
@@ -60,8 +72,8 @@ class Steps:
         self._count = 0
         self._generation = 0
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._step = Step()
+        self._flight: asyncio.Task[None] | None = None
 
     @property
     def crowded(self) -> bool:
@@ -79,9 +91,10 @@ class Steps:
         self._pending.clear()
         self._next.clear()
         self._count = 0
-        self._wake.clear()
-        async with asyncio.timeout(seconds):
-            await self._idle.wait()
+        self._step = Step()
+        if self._flight is not None:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._flight)
         for partition in self.owned.values():
             partition.undo()
             self.stage.closed(partition.number)
@@ -94,10 +107,9 @@ class Steps:
         for partition in owned.values():
             partition.recovered()
             batch = partition.repairs(self._writer, self._partitions)
-            if batch:
-                log.warning("%s/%s: %s rows repaired", topic, partition.number, len(batch) - 1)
-                await self._append(topic, {partition.number: (partition, batch)}, generation)
-                partition.repaired(batch)
+            if batch is not None:
+                log.warning("%s/%s: %s rows repaired", topic, partition.number, len(batch.keys))
+                await self._append(topic, [(partition, batch)], generation)
         for partition in owned.values():
             self.stage.opened(partition)
         if generation == self._generation:
@@ -136,9 +148,53 @@ class Steps:
         if self._count:
             self._wake.set()
 
-    def _take(self) -> list[tuple[TopicPartition, list[Raw]]]:
+    # -- the protocol
+
+    async def run(self) -> None:
+        """Step after step, until cancelled. Whatever goes wrong is fatal.
+
+        While a step is under way, the next one absorbs what is ready, a slice at a time;
+        it is submitted once the one before is over, and full or nothing is left to add.
+        """
+        try:
+            while True:
+                if not self._count:
+                    self._wake.clear()
+                    await self._wake.wait()
+                while self._count and self._step.size < self._step_records:
+                    self._absorb_slice()
+                    # The senders, the fetcher and the other stages have their turn.
+                    await asyncio.sleep(0)
+                if self._flight is not None:
+                    await self._flight
+                if self._step.works:
+                    self._flight = asyncio.create_task(self._submit(*self._cut()))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
+            self._fatal(error)
+
+    def _absorb_slice(self) -> None:
+        step = self._step
+        for source, records in self._take(SLICE):
+            topic, number = source
+            partition = self.owned.get(number)
+            if partition is None:
+                continue
+            work = step.works.get(number)
+            if work is None:
+                work = step.works[number] = Work(partition, step.outputs)
+            work.turn_to(topic)
+            done = self._absorb(work, topic, records)
+            work.end()
+            step.size += done
+            if done < len(records):
+                step.size = self._step_records
+                self._give_back(source, records[done:])
+
+    def _take(self, limit: int) -> list[tuple[TopicPartition, list[Raw]]]:
         ready = [(source, waiting) for source, waiting in self._pending.items() if waiting]
-        share = max(1, self._step_records // max(1, len(ready)))
+        share = max(1, limit // max(1, len(ready)))
         taken = []
         for source, waiting in sorted(ready):
             number = min(share, len(waiting))
@@ -150,80 +206,8 @@ class Steps:
         self._pending[source].extendleft(reversed(records))
         self._count += len(records)
 
-    # -- the protocol
-
-    async def run(self) -> None:
-        """Step after step, until cancelled. Whatever goes wrong is fatal."""
-        try:
-            while True:
-                await self._wake.wait()
-                self._idle.clear()
-                try:
-                    await self._step()
-                except OwnershipLostError:
-                    log.info(
-                        "%s: a step ends unfinished, its partitions are revoked", self.stage.name
-                    )
-                finally:
-                    self._idle.set()
-                if not self._count:
-                    self._wake.clear()
-                await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
-            self._fatal(error)
-
-    async def _step(self) -> None:
-        generation = self._generation
-        works, outputs = self._compute()
-        if not works:
-            return
-        await self._sender.send_outputs(self._still_ours(outputs, generation))
-        self._failpoints.reach(OUTPUTS_ACKED)
-        topic = self._prefix + self.stage.state
-        batches = {
-            work.partition.number: (
-                work.partition,
-                work.partition.changes(self._writer, self._partitions),
-            )
-            for work in works
-        }
-        await self._append(topic, batches, generation)
-        self._failpoints.reach(STATE_ACKED)
-        absorbed: dict[TopicPartition, int] = {}
-        for partition, batch in batches.values():
-            partition.acknowledge(batch)
-            for name, offset in partition.position.offsets.items():
-                absorbed[name, partition.number] = offset
-        self._absorbed(absorbed)
-
-    def _still_ours(self, outputs: Outputs, generation: int) -> Outputs:
-        if generation != self._generation:
-            raise OwnershipLostError
-        return outputs
-
-    def _compute(self) -> tuple[list[Work], Outputs]:
-        outputs: Outputs = {}
-        works: dict[int, Work] = {}
-        for source, records in self._take():
-            topic, number = source
-            partition = self.owned.get(number)
-            if partition is None:
-                continue
-            work = works.get(number)
-            if work is None:
-                work = works[number] = Work(partition, outputs)
-            work.turn_to(topic)
-            done = self._absorb(work, topic, records)
-            work.end()
-            if done < len(records):
-                self._give_back(source, records[done:])
-        for work in works.values():
-            self.stage.finish(work)
-        return list(works.values()), outputs
-
     def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
+        """How many of `records` were absorbed whole before the step must be cut."""
         partition, absorb = work.partition, self.stage.absorb
         offsets = partition.position.offsets
         absorbed = offsets.get(topic, -1)
@@ -243,19 +227,54 @@ class Steps:
             offsets[topic] = record.offset
         return len(records)
 
-    async def _append(
-        self,
-        topic: str,
-        batches: dict[int, tuple[Partition, list[tuple[bytes, bytes]]]],
-        generation: int,
+    def _cut(self) -> tuple[Outputs, list[tuple[Partition, Batch]], int]:
+        """Close the step: its outputs, and a state batch for each of its partitions."""
+        step, self._step = self._step, Step()
+        works = list(step.works.values())
+        for work in works:
+            self.stage.finish(work)
+        batches = [
+            (work.partition, work.partition.cut(self._writer, self._partitions)) for work in works
+        ]
+        return step.outputs, batches, self._generation
+
+    async def _submit(
+        self, outputs: Outputs, batches: list[tuple[Partition, Batch]], generation: int
     ) -> None:
-        if generation != self._generation:
-            raise OwnershipLostError
+        """Outputs, then state, then on."""
+        try:
+            self._must_own(generation)
+            await self._sender.send_outputs(outputs)
+            self._failpoints.reach(OUTPUTS_ACKED)
+            await self._append(self._prefix + self.stage.state, batches, generation)
+            self._failpoints.reach(STATE_ACKED)
+            self._absorbed(
+                {
+                    (name, partition.number): offset
+                    for partition, batch in batches
+                    for name, offset in batch.position().offsets.items()
+                }
+            )
+        except OwnershipLostError:
+            log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
+            self._fatal(error)
+
+    async def _append(
+        self, topic: str, batches: list[tuple[Partition, Batch]], generation: int
+    ) -> None:
+        self._must_own(generation)
         states: dict[Destination, list[tuple[bytes, bytes]]] = {
-            (topic, number): batch for number, (_, batch) in batches.items()
+            (topic, partition.number): batch.records for partition, batch in batches
         }
         landed = await self._sender.send_state(states)
-        for number, (partition, _) in batches.items():
+        for partition, batch in batches:
             # Zombie repair belongs here: until it exists, any jump ends the process.
-            if landed[topic, number] != partition.end:
-                raise AnotherWriterError(topic, number, partition.end, landed[topic, number])
+            at = landed[topic, partition.number]
+            if at != partition.end:
+                raise AnotherWriterError(topic, partition.number, partition.end, at)
+            partition.acknowledge(batch)
+
+    def _must_own(self, generation: int) -> None:
+        if generation != self._generation:
+            raise OwnershipLostError

@@ -238,10 +238,10 @@ def test_recovery_merges_by_version_and_repairs_what_a_late_writer_left():
     assert partition.get("row", Seen).values == [5]
     assert partition.position.offsets == {"in": 5}
     batch = partition.repairs("test", 1)
-    assert [key for key, _ in batch] == [b"row", b"position|0"]
-    assert decode(batch[0][1], Seen).values == [5]
-    partition.repaired(batch)
-    assert partition.repairs("test", 1) == []
+    assert [key for key, _ in batch.records] == [b"row", b"position|0"]
+    assert decode(batch.records[0][1], Seen).values == [5]
+    partition.acknowledge(batch)
+    assert partition.repairs("test", 1) is None
 
 
 def test_a_sound_changelog_needs_no_repair():
@@ -249,21 +249,21 @@ def test_a_sound_changelog_needs_no_repair():
         ("row", Seen(version=5, values=[5])),
         ("position|0", position(1, 5, base=0, rows=1)),
     )
-    assert partition.repairs("test", 1) == []
+    assert partition.repairs("test", 1) is None
     assert partition.end == 2
 
 
 def test_deleted_rows_are_gone_after_recovery():
     partition = Partition(0)
     partition.put("row", Seen(version=1))
-    partition.acknowledge(partition.changes("w", 1))
+    partition.acknowledge(partition.cut("w", 1))
     partition.delete("row", 2)
-    batch = partition.changes("w", 1)
+    batch = partition.cut("w", 1)
     partition.acknowledge(batch)
     assert partition.get("row", Seen) is None
     again = Partition(0)
     again.load(b"row", encode(Seen(version=1)), 0)
-    again.load(*batch[0], 2)
-    again.load(*batch[1], 3)
+    again.load(*batch.records[0], 2)
+    again.load(*batch.records[1], 3)
     again.recovered()
     assert again.get("row", Seen) is None
