@@ -1,11 +1,15 @@
 """`python -m api`: the HTTP front, until SIGTERM or Ctrl-C."""
 
+import asyncio
 import gc
 import logging
+import sys
 
 import uvicorn
+from aiokafka.errors import KafkaConnectionError
 
 from api.app import create_app
+from api.producing import wait_for_kafka
 from api.settings import Settings
 
 
@@ -14,6 +18,10 @@ def main() -> None:
     settings = Settings()
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     gc.set_threshold(50_000, 20, 100)
+    try:
+        asyncio.run(wait_for_kafka(settings))
+    except KafkaConnectionError:
+        sys.exit(f"error: no Kafka answers at {settings.kafka} (ONHAND_KAFKA)")
     uvicorn.run(
         create_app(settings),
         host=settings.api_host,

@@ -1,9 +1,35 @@
 """Writing into the input topics: keyed as the topology wants it, acknowledged by all replicas."""
 
+import asyncio
+import logging
+import time
+
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
 from api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def wait_for_kafka(settings: Settings) -> None:
+    """Return once Kafka answers. Raises KafkaConnectionError past `connect_seconds`."""
+    deadline = time.monotonic() + settings.connect_seconds
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        try:
+            await admin.start()
+        except KafkaConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("no Kafka answers at %s yet", settings.kafka)
+            await asyncio.sleep(1.0)
+        else:
+            return
+        finally:
+            await admin.close()
 
 
 class Producing:

@@ -4,18 +4,24 @@ import asyncio
 import gc
 import json
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import faust
 import typer
 import uvloop
+from aiokafka.errors import KafkaConnectionError
 
 from streams import digest as digests
 from streams import topics
 from streams.app import create_app
+from streams.connecting import wait_for_kafka
 from streams.errors import StreamsError
 from streams.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+T = TypeVar("T")
 
 _NOISY = ("aiokafka", "faust", "asyncio")
 
@@ -23,11 +29,7 @@ _NOISY = ("aiokafka", "faust", "asyncio")
 @cli.command("topics")
 def create_topics() -> None:
     """Create every topic with its configuration; what exists is left as it is."""
-    try:
-        made = asyncio.run(topics.create(Settings()))
-    except StreamsError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    made = _run(topics.create, Settings())
     for name, what in made.items():
         typer.echo(f"{what:8} {name}")
 
@@ -42,6 +44,7 @@ def worker() -> None:
     # Rows are many and live long; collecting them often finds nothing.
     gc.set_threshold(200_000, 50, 1_000)
     uvloop.install()
+    _run(wait_for_kafka, settings)
     app = create_app(settings)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 
@@ -51,8 +54,18 @@ def digest(
     replay: bool = typer.Option(False, help="replay inventory.movements instead of reading state"),
 ) -> None:
     """Print a digest of the inventory's state: of its changelog, or of a replay of its input."""
-    found = asyncio.run(digests.of_replay(Settings()) if replay else digests.of_state(Settings()))
-    typer.echo(json.dumps(found))
+    typer.echo(json.dumps(_run(digests.of_replay if replay else digests.of_state, Settings())))
+
+
+def _run(work: Callable[[Settings], Coroutine[Any, Any, T]], settings: Settings) -> T:
+    """Run a command's work; what a user can mend is said in a line, with exit code 1."""
+    try:
+        return asyncio.run(work(settings))
+    except StreamsError as error:
+        typer.echo(f"error: {error}", err=True)
+    except KafkaConnectionError:
+        typer.echo(f"error: no Kafka answers at {settings.kafka} (ONHAND_KAFKA)", err=True)
+    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

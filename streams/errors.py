@@ -1,6 +1,7 @@
 """What may go wrong in the worker beyond bad input.
 
 StreamsError
+├── MissingTopicError        `python -m streams topics` was not run
 ├── PartitionMismatchError   topics do not have the partitions that state was made with
 ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
 ├── AnotherWriterError       someone else appended to a partition that this process owns
@@ -10,6 +11,13 @@ StreamsError
 
 class StreamsError(Exception):
     """Root of the worker's errors."""
+
+
+class MissingTopicError(StreamsError):
+    """Topics are created by a command, never by the way."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic} is missing: run `python -m streams topics` first")
 
 
 class PartitionMismatchError(StreamsError):

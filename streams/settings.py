@@ -15,6 +15,9 @@ class Settings(BaseSettings):
         "127.0.0.1:9092", description="bootstrap servers, host:port, comma-separated"
     )
     prefix: str = Field("", description="put before every topic and group name")
+    connect_seconds: float = Field(
+        30.0, ge=0, description="seconds that a worker waits for Kafka at its start"
+    )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic")
     replication: int = Field(1, ge=1, le=15, description="replicas of every topic; 3 in production")
     timestamps: Literal["LogAppendTime", "CreateTime"] = Field(

@@ -58,7 +58,14 @@ def test_a_benchmark_ends_with_one_json_object(arguments, fields):
 
 
 def test_a_missing_kafka_is_said_in_one_line():
-    done = run(["streams", "topics"], bootstrap="127.0.0.1:1")
+    for arguments in (["streams", "topics"], ["streams", "worker"], ["api"]):
+        done = run(arguments, bootstrap="127.0.0.1:1", ONHAND_CONNECT_SECONDS="0")
+        assert done.returncode == 1
+        assert "error: no Kafka answers at 127.0.0.1:1" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_worker_without_topics_says_what_to_run(bootstrap):
+    done = run(["streams", "worker"], bootstrap=bootstrap, ONHAND_PREFIX="nowhere.")
     assert done.returncode == 1
-    assert "error: no Kafka answers at 127.0.0.1:1" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "run `python -m streams topics` first" in done.stderr

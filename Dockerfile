@@ -1,0 +1,19 @@
+# One image for the worker and the HTTP front; the command says which.
+
+FROM python:3.11-slim AS build
+WORKDIR /build
+COPY requirements.lock pyproject.toml ./
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
+
+FROM python:3.11-slim
+RUN useradd --create-home --uid 10001 onhand
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY models ./models
+COPY streams ./streams
+COPY api ./api
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER onhand
+STOPSIGNAL SIGTERM
+CMD ["python", "-m", "streams", "worker"]
