@@ -283,9 +283,7 @@ def _leave_open(epoch: Epoch, sequence: int, lines: tuple[int, ...]) -> None:
 
 
 def visit(source: SourceRow, location: str) -> None:
-    """Remember that `source` reports on `location`, among the latest it did."""
-    if location in source.locations:
-        return
+    """Remember that `source` reports on a new `location`, among the latest it did."""
     source.locations.append(location)
     if len(source.locations) > MAX_LOCATIONS:
         del source.locations[0]

@@ -33,6 +33,9 @@ _LINE_OF_TYPE: Final[dict[str, type]] = {
 }
 
 
+_REPEATED_LINE: Final = (Code.INVALID, "a line number stands twice")
+
+
 class Decoded(NamedTuple):
     """One element of a record: its event, if any, and what of it was refused.
 
@@ -85,7 +88,10 @@ class Decoder:
             return self._second_look(index, original, str(error))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return _refused(Code.INVALID, str(error), index, original)
-        if found := objection(event):
+        found = objection(event)
+        if found is _REPEATED_LINE:
+            return self._second_look(index, original, found[1])
+        if found is not None:
             return _refused(*found, index, original)
         return Decoded(index, original, event)
 
@@ -179,7 +185,7 @@ def _objection_to_lines(event: Any) -> tuple[Code, str] | None:
 def _objection_to_order(event: Any) -> tuple[Code, str] | None:
     lines = event.data.lines
     if len({line.line for line in lines}) != len(lines):
-        return Code.INVALID, "a line number stands twice"
+        return _REPEATED_LINE
     return None
 
 

@@ -9,7 +9,7 @@ import faust
 from faust.stores import STORES
 
 from models.instants import Instant
-from streams.decisions import tick
+from streams.decisions import TICK_KEY, tick
 from streams.engine import transport
 from streams.engine.engine import Engine
 from streams.engine.failpoints import Failpoints
@@ -134,5 +134,5 @@ async def _tick(app: App, orders: Orders, routing: Routing) -> None:
     now: Instant = time.time_ns() // 1_000
     due = orders.partitions_due(now)
     if due:
-        record = (b"tick", tick(now), NO_HEADERS)
+        record = (TICK_KEY, tick(now), NO_HEADERS)
         await app.ticks.send_outputs({routing.reservations[number]: [record] for number in due})

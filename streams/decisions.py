@@ -11,6 +11,7 @@ from streams.engine.stage import Work
 from streams.routing import Routing
 
 SERVICE = "onhand"
+TICK_KEY = b"onhand.tick"
 
 
 def send_decision(work: Work, routing: Routing, hold: Hold, outcome: Outcome) -> None:

@@ -95,7 +95,8 @@ class Intake:
             row = SourceRow(version=row_version, source=source, topic=work.topic)
         row.version = row_version
         row.now = work.now
-        partition.put(key, row)
+        if key not in partition.changed:
+            partition.put(key, row)
         arrived = arrive(
             partition, row, event.epoch, sequence_of(event), content_hash(event), open_lines
         )
@@ -106,7 +107,8 @@ class Intake:
                 code = _CODE_OF_REFUSAL[arrival]
                 bury(work, self._routing, record, code, reason, index, original)
             return False
-        visit(row, event.data.location)
+        if event.data.location not in row.locations:
+            visit(row, event.data.location)
         made = normalize(
             event, arrived.text, arrived.lines, partition.number, record.offset, work.index
         )

@@ -13,6 +13,7 @@ from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
 from streams.dead_letters import bury
+from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
 from streams.packing import Packing
@@ -81,8 +82,12 @@ class Orders:
             for code, reason, index, original in element.rejected:
                 bury(work, self._routing, record, code, reason, index, original)
             if isinstance(element.event, events.Tick):
-                return self._expire_due(work, record)
-            if element.event is not None:
+                if record.key == TICK_KEY:
+                    return self._expire_due(work, record)
+                reason = "only the service itself lets time pass"
+                place, original = element.place, element.original
+                bury(work, self._routing, record, Code.RESERVED_TYPE, reason, place, original)
+            elif element.event is not None:
                 self._take(work, record, element.event, element.place, element.original)
         return True
 

@@ -18,9 +18,10 @@ class Packing:
 
     def add_all(self, movements: list[Movement]) -> None:
         """Send each of `movements` to its SKU's partition, by the end of the step."""
-        place, packs = self._routing.of, self._packs
+        known, place, packs = self._routing.known, self._routing.of, self._packs
         for movement in movements:
-            packs[place(movement.sku)[1]].append(movement)
+            found = known.get(movement.sku) or place(movement.sku)
+            packs[found[1]].append(movement)
 
     def send_alone(self, work: Work, number: int, movement: Movement) -> None:
         """Send `movement` to partition `number` as a record of its own, after what was added."""

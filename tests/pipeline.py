@@ -14,6 +14,7 @@ from models.arrival import SourceRow, source_key
 from models.ledger import LedgerEntry, decode
 from models.orders import OrderRow, order_key
 from models.stock import StockRow
+from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
 from streams.engine.stage import Outputs, Stage, Work
 from streams.intake import Intake
@@ -81,7 +82,7 @@ class Pipeline:
         ).encode()
         for number in range(self.settings.partitions):
             log = self.logs[topics.ORDERS_RESERVATIONS, number]
-            log.append(Record(b"tick", value, number, len(log), self.clock))
+            log.append(Record(TICK_KEY, value, number, len(log), self.clock))
         self.run()
 
     def run(self, limit: int = 1_000_000) -> None:
