@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         6.0, ge=1, description="seconds of silence after which a worker counts as gone"
     )
     fetch_wait_ms: int = Field(
-        20, ge=1, le=1500, description="milliseconds a fetch waits at the broker for new records"
+        50, ge=1, le=1500, description="milliseconds a fetch waits at the broker for new records"
     )
     step_records: int = Field(
         16_000, ge=1, le=100_000, description="records that one step takes at most"

@@ -16,7 +16,7 @@ from models.rows import head
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
-_FETCH_WAIT_MS: Final = 50
+_FETCH_WAIT_MS: Final = 200
 _STAMP_SECONDS: Final = 0.01
 
 
