@@ -15,7 +15,7 @@ from typing import Any, Final
 from models import topics
 
 SEED: Final = 1
-SKUS: Final = 2_500
+SKUS: Final = 1_250
 LOCATIONS: Final = 20
 SOURCES: Final = 200
 

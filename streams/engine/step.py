@@ -6,6 +6,7 @@ submitted at a time; what arrives meanwhile is absorbed into the next.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
@@ -22,8 +23,9 @@ TopicPartition = tuple[str, int]
 MAX_PENDING_STEPS = 3
 """Steps' worth of records that may wait; past it the stage is not fetched for."""
 
-SLICE = 1_000
-"""Records absorbed before others have their turn: about ten milliseconds of work."""
+SLICE = 64
+SLICE_SECONDS = 0.01
+"""Records taken at once, and how long a stage absorbs before others have their turn."""
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
@@ -162,7 +164,9 @@ class Steps:
                     self._wake.clear()
                     await self._wake.wait()
                 while self._count and self._step.size < self._step_records:
-                    self._absorb_slice()
+                    until = time.perf_counter() + SLICE_SECONDS
+                    while self._count and time.perf_counter() < until:
+                        self._absorb_slice()
                     # The senders, the fetcher and the other stages have their turn.
                     await asyncio.sleep(0)
                 if self._flight is not None:
