@@ -23,7 +23,15 @@ from local.processes import (
 VERSION: Final = "4.3.1"
 START_SECONDS: Final = 60.0
 MAVEN_SECONDS: Final = 600.0
-HEAP: Final = "1g"
+
+_JVM: Final = (
+    "-Xmx1g",
+    "-Xms256m",
+    # A broker that lives for minutes beside what it serves: little compiling, one collector.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 
 _JARS: Final = ROOT / ".local" / f"kafka-{VERSION}"
 _POM: Final = ROOT / "local" / "kafka-pom.xml"
@@ -132,8 +140,7 @@ def _jars() -> Path:
 
 
 def _java(classpath: str, *arguments: str) -> list[str]:
-    quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-    return ["java", f"-Xmx{HEAP}", "-Xms256m", quiet, "-cp", classpath, *arguments]
+    return ["java", *_JVM, "-cp", classpath, *arguments]
 
 
 def _format(classpath: str, properties: Path) -> None:

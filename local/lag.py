@@ -1,4 +1,4 @@
-"""How far the service is behind, by its group's committed offsets."""
+"""How far the service is behind, by its groups' committed offsets."""
 
 import asyncio
 from types import TracebackType
@@ -9,15 +9,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
 
 from models import topics
+from streams.supervisor import PROCESSES
 
 
 class Lag:
-    """How many records the service has not absorbed yet, by its group's committed offsets."""
+    """How many records the service has not absorbed yet, by its groups' committed offsets."""
 
     def __init__(self, bootstrap: str, prefix: str = "") -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
-        self._group = f"{prefix}onhand"
+        self._groups = [f"{prefix}{'-'.join(('onhand', *stages))}" for stages in PROCESSES]
 
     async def __aenter__(self) -> Self:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
@@ -64,10 +65,12 @@ class Lag:
         return everywhere
 
     async def _committed(self, everywhere: list[TopicPartition]) -> dict[TopicPartition, int]:
-        try:
-            found = await self._admin.list_consumer_group_offsets(self._group)
-        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
-            found = {}  # no group has committed anything at this broker yet
+        found = {}
+        for group in self._groups:
+            try:
+                found.update(await self._admin.list_consumer_group_offsets(group))
+            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+                continue  # no group has committed anything at this broker yet
         return {tp: max(0, found[tp].offset) if tp in found else 0 for tp in everywhere}
 
     async def wait_for_none(self, seconds: float, pause: float = 0.25) -> None:

@@ -18,6 +18,7 @@ from streams.app import create_app
 from streams.connecting import wait_for_kafka
 from streams.errors import StreamsError
 from streams.settings import Settings
+from streams.supervisor import die_with_parent, supervise
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,14 +39,22 @@ def create_topics() -> None:
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = Settings()
+    _run(wait_for_kafka, settings)
+    raise SystemExit(supervise(settings.shutdown_seconds))
+
+
+@cli.command(hidden=True)
+def stages(names: list[str]) -> None:
+    """Run some stages in this process; a worker starts these."""
+    die_with_parent()
+    settings = Settings()
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Rows are many and live long; collecting them often finds nothing.
     gc.set_threshold(200_000, 50, 1_000)
     uvloop.install()
-    _run(wait_for_kafka, settings)
-    app = create_app(settings)
+    app = create_app(settings, names)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 
 

@@ -1,8 +1,9 @@
-"""The composition root of the worker: one Faust app, three agents, three tables."""
+"""The composition root of a worker's process: a Faust app, an agent and a table per stage."""
 
 import os
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 import faust
@@ -48,12 +49,12 @@ class App(faust.App):  # type: ignore[misc]
         await super().stop()
 
 
-def create_app(settings: Settings) -> App:
-    """Everything wired; nothing is connected before the app starts."""
+def create_app(settings: Settings, stages: Collection[str]) -> App:
+    """The named stages, wired; nothing is connected before the app starts."""
     transport.register()
     STORES.aliases["rows"] = "streams.engine.tables:RowStore"
     app = App(
-        settings.topic("onhand"),
+        settings.topic("-".join(("onhand", *stages))),
         broker=[f"onhand://{server}" for server in settings.kafka.split(",")],
         store="memory://",
         topic_partitions=settings.partitions,
@@ -81,9 +82,10 @@ def create_app(settings: Settings) -> App:
     trust_origins = settings.unsafe_without != "origins"
     routing = Routing(settings)
     orders = Orders(routing, settings, trust_origins=trust_origins)
-    _agent(app, settings, Intake(routing))
-    _agent(app, settings, orders)
-    _agent(app, settings, Inventory(routing, trust_origins=trust_origins))
+    inventory = Inventory(routing, trust_origins=trust_origins)
+    for stage in (Intake(routing), orders, inventory):
+        if stage.name in stages:
+            _agent(app, settings, stage)
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def on_revoked(app: App, revoked: Any, **options: Any) -> None:
