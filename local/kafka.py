@@ -51,7 +51,7 @@ def kafka() -> Iterator[str]:
     given = os.environ.get("ONHAND_KAFKA")
     if given:
         yield given
-    elif _docker_answers():
+    elif docker_answers():
         with _by_compose() as bootstrap:
             yield bootstrap
     elif shutil.which("mvn") and _java_version() >= 17:
@@ -61,7 +61,8 @@ def kafka() -> Iterator[str]:
         raise LocalError(_NOTHING)
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
+    """Whether a Docker engine runs here."""
     if shutil.which("docker") is None:
         return False
     asked = subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -140,7 +141,9 @@ async def _outage(plan: day.Day, url: str, replay: Replay, lag: Lag) -> None:
         source = (await client.get(f"/v1/sources/{plan.outage_store}")).json()
         answer = (await client.get(f"/v1/availability/{sku}/{location}")).json()
         epoch = source["epochs"][0]
-        say(f"  its next sale arrives: gaps {epoch['gaps']} since {epoch['gaps_since']}")
+        since = datetime.fromisoformat(epoch["gaps_since"][0])
+        age = (datetime.now(UTC) - since).total_seconds()
+        say(f"  its next sale arrives: gaps {epoch['gaps']}, open for {age:.1f} s")
         say(f"  SKU {sku} there: on hand {answer['on_hand']}, answer says gaps: {answer['gaps']}")
         await _burst(missing, replay)
         await lag.wait_for_none(SETTLE_SECONDS)

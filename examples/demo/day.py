@@ -67,8 +67,7 @@ def make(lines: int) -> Day:
     begin, end = baskets[0].at, baskets[-1].at
     demand = _demand(sales)
     opening = list(_opening_counts(demand, begin - timedelta(days=1), dice, numbers))
-    outage_store = _busiest(baskets, end - OUTAGE)
-    withheld = [one for one in baskets if one.key == outage_store and one.at > end - OUTAGE]
+    withheld = _last_hours_of_the_busiest(baskets)
     kept = {id(one) for one in withheld}
     others = [
         *_receipts(demand, begin, end, dice, numbers),
@@ -83,7 +82,7 @@ def make(lines: int) -> Day:
         opening=opening,
         replay=replay,
         withheld=withheld,
-        outage_store=outage_store,
+        outage_store=withheld[0].key,
         watched=(line["sku"], withheld[0].event["data"]["location"]),
     )
 
@@ -147,12 +146,13 @@ def _baskets(sales: pd.DataFrame, numbers: Numbers) -> Iterator[Sent]:
         yield numbers.event(topics.POS_SALES, "pos.sale.completed.v1", f"pos-{store}", at, data)
 
 
-def _busiest(baskets: list[Sent], since: datetime) -> str:
-    counts: dict[str, int] = {}
+def _last_hours_of_the_busiest(baskets: list[Sent]) -> list[Sent]:
+    """The baskets of the last six hours of a store, of the one that had most in them."""
+    by_store: dict[str, list[Sent]] = {}
     for basket in baskets:
-        if basket.at > since:
-            counts[basket.key] = counts.get(basket.key, 0) + 1
-    return max(sorted(counts), key=lambda store: counts[store])
+        by_store.setdefault(basket.key, []).append(basket)
+    tails = [[one for one in sold if one.at > sold[-1].at - OUTAGE] for sold in by_store.values()]
+    return max(tails, key=len)
 
 
 def _by_store(demand: dict[tuple[str, str], int]) -> dict[str, list[tuple[str, int]]]:
