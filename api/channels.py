@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.allocation_feed import from_id
 from api.availability import JSON, lag
+from api.events import decoder
 from api.paths import decoded
 from api.problems import Problem
 from api.state import State, state_of
@@ -51,6 +52,9 @@ async def put_rule(request: Request, channel: str, rule: Rule) -> Response:
         "data": {"channel": name, **rule.model_dump()},
     }
     value = msgspec.json.encode(event)
+    (element,) = decoder(topics.ORDERS_RESERVATIONS).elements(value)
+    if element.rejected:
+        raise Problem(422, element.rejected[0].code, element.rejected[0].reason)
     await state.producing.append([(topics.ORDERS_RESERVATIONS, name, value)])
     return ORJSONResponse({"channel": name, **rule.model_dump()}, status_code=202)
 

@@ -69,7 +69,7 @@ def _elements(body: bytes) -> list[bytes]:
             elements = [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
         else:
             elements = [body]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(422, Code.INVALID, str(error)) from error
     if not elements:
         raise Problem(422, Code.INVALID, "the array is empty")
@@ -79,7 +79,7 @@ def _elements(body: bytes) -> list[bytes]:
 def _record_of(element: bytes, index: int) -> Record | dict[str, Any]:
     try:
         kind = _head_of(element).type
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _error(index, Code.INVALID, str(error))
     if kind.startswith(SERVICE_PREFIX):
         return _error(index, Code.RESERVED_TYPE, f"{kind} is the service's own")

@@ -57,6 +57,11 @@ def install(app: FastAPI) -> None:
         ]
         return Problem(422, "invalid", "the request is not valid", errors=errors).response()
 
+    @app.exception_handler(UnicodeEncodeError)
+    @app.exception_handler(RecursionError)
+    async def unreadable(request: Request, error: Exception) -> Response:
+        return Problem(422, "invalid", "text that is not Unicode, or nested too deep").response()
+
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         return Problem(500, "internal", "an unexpected error; it is in the log").response()

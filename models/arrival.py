@@ -24,7 +24,10 @@ MAX_CHUNKS: Final = 17
 """Hashes of at least the last 1,024 numbers are kept; older repeats count as duplicates."""
 
 MAX_OPEN: Final = 1_000
-"""Sequences per epoch with lines left open for a corrected resend; the oldest is closed."""
+"""Lines per epoch left open for a corrected resend; the oldest sequence is closed first."""
+
+MAX_EPOCHS: Final = 64
+"""Epochs per source. Forgetting one would count its repeats twice, so a new one is refused."""
 
 MAX_LOCATIONS: Final = 64
 """Locations remembered per source, the latest; a register has one, a warehouse a few."""
@@ -132,7 +135,10 @@ def arrive(
     """
     epoch = source.epochs[-1] if source.epochs else None
     if epoch is None or epoch.epoch != epoch_number:
-        epoch = _find_epoch(source, epoch_number, sequence)
+        found = _find_epoch(source, epoch_number, sequence)
+        if found is None:
+            return _GAP_LIMIT
+        epoch = found
         arrived = (
             _place(epoch, sequence, source.now)
             if sequence <= epoch.last
@@ -156,10 +162,12 @@ def arrive(
     return arrived
 
 
-def _find_epoch(source: SourceRow, number: int, sequence: int) -> Epoch:
+def _find_epoch(source: SourceRow, number: int, sequence: int) -> Epoch | None:
     for epoch in source.epochs:
         if epoch.epoch == number:
             return epoch
+    if len(source.epochs) >= MAX_EPOCHS:
+        return None
     epoch = Epoch(number, sequence, sequence - 1)
     source.epochs.append(epoch)
     source.epochs.sort(key=lambda one: one.epoch)
@@ -278,7 +286,7 @@ def _resubmit(
 
 def _leave_open(epoch: Epoch, sequence: int, lines: tuple[int, ...]) -> None:
     epoch.open[sequence] = sorted(lines)
-    while len(epoch.open) > MAX_OPEN:
+    while sum(len(waiting) for waiting in epoch.open.values()) > MAX_OPEN:
         del epoch.open[next(iter(epoch.open))]
 
 

@@ -13,6 +13,9 @@ from models import events, topics
 from models.events import AnyEvent, Event, StockCounted
 from models.outcomes import Code, Rejected
 
+MAX_LINE: Final = 1_000_000
+MAX_FLAWS_TOLD: Final = 5
+
 EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2200
 
@@ -33,6 +36,10 @@ _LINE_OF_TYPE: Final[dict[str, type]] = {
 }
 
 
+_NO_SUCH_TIME: Final = (
+    Code.INVALID,
+    f"a time is not in the years {EARLIEST_YEAR} to {LATEST_YEAR - 1}",
+)
 _REPEATED_LINE: Final = (Code.INVALID, "a line number stands twice")
 
 
@@ -126,21 +133,16 @@ class Decoder:
         line_type = _LINE_OF_TYPE.get(kind)
         if line_type is None or not isinstance(lines, list):
             return _refused(Code.INVALID, reason, index, original)
-        good: list[Any] = []
-        rejected: list[Rejected] = []
-        open_lines: list[int] = []
-        numbers = [line.get("line") if isinstance(line, dict) else None for line in lines]
-        for place, (line, number) in enumerate(zip(lines, numbers, strict=True), start=1):
-            flaw = _flaw(line, line_type)
-            if flaw is None and numbers.index(number) != place - 1:
-                flaw = f"line {number} stands twice"
-            if flaw is None:
-                good.append(line)
-                continue
-            rejected.append(Rejected(Code.INVALID, f"line {place}: {flaw}", index, original))
-            open_lines.append(_number_or(place, number, numbers))
-        if not good or not rejected:
+        if len(lines) > events.MAX_LINES:
             return _refused(Code.INVALID, reason, index, original)
+        good, bad = _sort_out(lines, line_type)
+        if not good or not bad:
+            return _refused(Code.INVALID, reason, index, original)
+        flaws = "; ".join(f"line {place}: {flaw}" for place, _, flaw in bad[:MAX_FLAWS_TOLD])
+        rejected = Rejected(
+            Code.INVALID, f"{len(bad)} of {len(lines)} lines: {flaws}", index, original
+        )
+        open_lines = tuple(number for _, number, _ in bad if number is not None)
         document["data"] = {**data, "lines": good}  # type: ignore[dict-item]
         try:
             event = self._decode_event(msgspec.json.encode(document))
@@ -148,7 +150,7 @@ class Decoder:
             return _refused(Code.INVALID, str(error), index, original)
         if found := objection(event):
             return _refused(*found, index, original)
-        return Decoded(index, original, event, tuple(rejected), tuple(open_lines))
+        return Decoded(index, original, event, (rejected,), open_lines)
 
 
 _UNLINED_TYPES: Final = frozenset(
@@ -167,7 +169,7 @@ _UNLINED_TYPES: Final = frozenset(
 def objection(event: AnyEvent) -> tuple[Code, str] | None:
     """What is wrong with a well-formed event, if anything."""
     if not EARLIEST_YEAR <= event.time.year < LATEST_YEAR:
-        return Code.INVALID, f"time is not in the years {EARLIEST_YEAR} to {LATEST_YEAR - 1}"
+        return _NO_SUCH_TIME
     check = _CHECKS.get(type(event))
     return check(event) if check is not None else None
 
@@ -201,8 +203,13 @@ def _objection_to_count(event: StockCounted) -> tuple[Code, str] | None:
     count = event.data
     if count.area is not None or not count.final or count.complete:
         return Code.NOT_SUPPORTED, "counts by area, open counts and complete counts"
-    if count.started is not None and count.started > event.time:
-        return Code.INVALID, "started is after time"
+    times = [line.counted_at for line in count.lines if line.counted_at is not None]
+    if count.started is not None:
+        times.append(count.started)
+    if any(not EARLIEST_YEAR <= time.year < LATEST_YEAR for time in times):
+        return _NO_SUCH_TIME
+    if any(time > event.time for time in times):
+        return Code.INVALID, "started or counted_at is after time"
     return None
 
 
@@ -234,11 +241,34 @@ def sequence_of(event: Event) -> int:
     return int(event.sequence)
 
 
-def _number_or(place: int, number: object, numbers: list[object]) -> int:
-    """The number that a refused line goes by: its own, or else its place in the event."""
-    if isinstance(number, int) and number >= 1 and numbers.count(number) == 1:
-        return number
-    return place
+Bad = tuple[int, int | None, str]
+"""A refused line: its place in the event, its number if it has one of its own, the flaw."""
+
+
+def _sort_out(lines: list[Any], line_type: type) -> tuple[list[Any], list[Bad]]:
+    """The good lines, and the bad ones. Of lines with one number the first may be good.
+
+    A refused line without a number of its own cannot be told apart in a resend: it is
+    not left open.
+    """
+    good: list[Any] = []
+    bad: list[Bad] = []
+    taken: set[int] = set()
+    for place, line in enumerate(lines, start=1):
+        number = line.get("line") if isinstance(line, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_LINE:
+            bad.append((place, None, "no line number"))
+            continue
+        if number in taken:
+            bad.append((place, None, f"line {number} stands twice"))
+            continue
+        taken.add(number)
+        flaw = _flaw(line, line_type)
+        if flaw is None:
+            good.append(line)
+        else:
+            bad.append((place, number, flaw))
+    return good, bad
 
 
 def _flaw(line: object, line_type: type) -> str | None:

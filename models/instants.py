@@ -8,6 +8,9 @@ Instant = int
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+_FIRST: Final = -62_135_596_800_000_000
+_LAST: Final = 253_402_300_799_999_999
+
 MILLISECOND: Final = 1_000
 SECOND: Final = 1_000_000
 HOUR: Final = 3_600 * SECOND
@@ -19,7 +22,8 @@ def from_datetime(moment: datetime) -> Instant:
 
 
 def to_datetime(instant: Instant) -> datetime:
-    """The aware UTC datetime of `instant`, exact to the microsecond."""
+    """The aware UTC datetime of `instant`, exact to the microsecond, within years 1 to 9999."""
+    instant = min(max(instant, _FIRST), _LAST)
     second, rest = divmod(instant, SECOND)
     moment = datetime.fromtimestamp(second, UTC)
     return moment.replace(microsecond=rest) if rest else moment

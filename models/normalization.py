@@ -8,7 +8,7 @@ import xxhash
 
 from models import events, movements, topics
 from models.decoding import sequence_of
-from models.instants import Instant, from_datetime
+from models.instants import HOUR, Instant, from_datetime
 from models.movements import MAX_INDEX, Delta, Movement, ordinal
 
 _BUCKET_OF_CONDITION: Final = {
@@ -16,6 +16,9 @@ _BUCKET_OF_CONDITION: Final = {
     "quality_control": "quality_control",
     "damaged": "damaged",
 }
+FUTURE: Final[Instant] = 24 * HOUR
+"""How far ahead of its record an event may lie: else one wrong clock ends a row's history."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,11 +38,13 @@ def normalize(
     partition: int,
     offset: int,
     first_index: int,
+    now: Instant,
 ) -> list[Movement]:
     """The movements of `event`, or of its `lines` only; indexes go up from `first_index`.
 
-    `partition` and `offset` are those of the record that holds the event. Raises
-    ValueError where the record causes more than a million movements.
+    `partition`, `offset` and `now` are those of the record that holds the event; what
+    claims to be from further ahead than `FUTURE` counts as from then. Raises ValueError
+    where the record causes more than a million movements.
     """
     topic, build = _WAYS[type(event)]
     data = event.data
@@ -53,6 +58,7 @@ def normalize(
     if type(sequence) is not int:
         sequence = sequence_of(event)
     effective = from_datetime(event.time)
+    effective = min(effective, now + FUTURE)
     source, epoch, location = event.source, event.epoch, data.location
     made: list[Movement] = []
     for line in wanted:
@@ -117,7 +123,7 @@ def _safety_stock(data: events.SafetyStock, line: events.SafetyStockLine, at: In
 
 
 def _count(data: events.Count, line: events.CountLine, at: Instant) -> _Made:
-    counted = at if line.counted_at is None else from_datetime(line.counted_at)
+    counted = at if line.counted_at is None else min(at, from_datetime(line.counted_at))
     started = counted if data.started is None else min(counted, from_datetime(data.started))
     return _COUNTED, line.sku, counted, (data.count, line.quantity, started)
 

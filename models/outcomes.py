@@ -69,6 +69,7 @@ class Code(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     WRONG_TOPIC = "wrong_topic"
     NOT_SUPPORTED = "not_supported"
+    TOO_LARGE = "too_large"
     MISROUTED = "misrouted"
     RESERVED_TYPE = "reserved_type"
     CONFLICT = "conflict"

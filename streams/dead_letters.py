@@ -1,8 +1,25 @@
 """Dead letters: what could not be taken, byte for byte, with the reason and the place."""
 
+from typing import Final
+
 from models.outcomes import Code
 from streams.engine.stage import Raw, Work
 from streams.routing import Routing
+
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+"""The largest value that is decoded; only a compressing producer can send a larger one."""
+
+_KEPT: Final = 1024 * 1024
+
+
+def bury_if_too_large(work: Work, routing: Routing, record: Raw) -> bool:
+    """Whether `record` was larger than is decoded; its first MiB is then the dead letter."""
+    value = record.value
+    if value is None or len(value) <= MAX_RECORD_BYTES:
+        return False
+    reason = f"{len(value)} bytes are more than {MAX_RECORD_BYTES}; the first {_KEPT} are kept"
+    bury(work, routing, record, Code.TOO_LARGE, reason, 0, value[:_KEPT])
+    return True
 
 
 def bury(

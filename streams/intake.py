@@ -7,7 +7,7 @@ from models.events import SourceEvent
 from models.normalization import content_hash, normalize
 from models.outcomes import Arrival, Code
 from models.rows import version
-from streams.dead_letters import bury
+from streams.dead_letters import bury, bury_if_too_large
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
 from streams.packing import Packing
@@ -16,7 +16,7 @@ from streams.routing import Routing
 _CODE_OF_REFUSAL = {Arrival.CONFLICT: Code.CONFLICT, Arrival.GAP_LIMIT: Code.GAP_LIMIT}
 _REASON_OF_REFUSAL = {
     Arrival.CONFLICT: "the sequence was seen with other content; the first stands",
-    Arrival.GAP_LIMIT: "the source skips more sequences than are kept",
+    Arrival.GAP_LIMIT: "the source has more gaps or epochs than are kept",
 }
 
 
@@ -46,6 +46,8 @@ class Intake:
 
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: an event, or an array of events of one source."""
+        if bury_if_too_large(work, self._routing, record):
+            return True
         decoder = self._decoders[work.topic]
         value = record.value
         event = decoder.single(value)
@@ -110,7 +112,13 @@ class Intake:
         if event.data.location not in row.locations:
             visit(row, event.data.location)
         made = normalize(
-            event, arrived.text, arrived.lines, partition.number, record.offset, work.index
+            event,
+            arrived.text,
+            arrived.lines,
+            partition.number,
+            record.offset,
+            work.index,
+            work.now,
         )
         work.index += len(made)
         self._packing.add_all(made)

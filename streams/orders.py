@@ -8,12 +8,12 @@ from models import events, movements, orders, topics
 from models.decoding import Decoder
 from models.events import AnyEvent
 from models.instants import SECOND, Instant, from_datetime
-from models.movements import ChannelRuleSet, ordinal
+from models.movements import MAX_INDEX, ChannelRuleSet, ordinal
 from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
-from streams.dead_letters import bury
-from streams.decisions import TICK_KEY
+from streams.dead_letters import bury, bury_if_too_large
+from streams.decisions import SERVICE, TICK_KEY
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
 from streams.packing import Packing
@@ -78,6 +78,8 @@ class Orders:
 
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: a command, or the service's own decision, tick or rule."""
+        if bury_if_too_large(work, self._routing, record):
+            return True
         for element in self._decoder.elements(record.value):
             for code, reason, index, original in element.rejected:
                 bury(work, self._routing, record, code, reason, index, original)
@@ -96,6 +98,10 @@ class Orders:
             self._broadcast(work, event)
             return
         if isinstance(event, events.HoldDecided):
+            if not self._is_ours(event):
+                reason = "only the service itself decides"
+                bury(work, self._routing, record, Code.RESERVED_TYPE, reason, index, original)
+                return
             origin = event.origin
             new = work.partition.position.absorb_origin(
                 origin.topic, origin.partition, origin.ordinal
@@ -127,6 +133,15 @@ class Orders:
             orders.tell(row, str(command), settled.outcome, work.now)
         self._settle(work, settled)
         self._bury_refusal(work, record, settled.outcome, index, original)
+
+    def _is_ours(self, event: events.HoldDecided) -> bool:
+        origin = event.origin
+        return (
+            event.source == SERVICE
+            and origin.topic == topics.NUMBER[topics.INVENTORY_MOVEMENTS]
+            and 0 <= origin.partition < self._routing.partitions
+            and event.data.outcome in (orders.HELD, orders.INSUFFICIENT)
+        )
 
     def _command(self, row: OrderRow, event: AnyEvent, now: Instant) -> Settled:
         match event:
@@ -219,7 +234,8 @@ class Orders:
         work.index = cursor.get(_INPUT, 0)
         heap = self._deadlines[work.partition.number]
         for _ in range(EXPIRIES):
-            if not heap or heap[0][0] > work.now:
+            full = work.index + events.MAX_RESERVATION_LINES > MAX_INDEX
+            if not heap or heap[0][0] > work.now or full:
                 cursor.pop(_INPUT, None)
                 return True
             _, reservation = heapq.heappop(heap)

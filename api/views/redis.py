@@ -20,15 +20,20 @@ for _, key in ipairs(KEYS) do
   at = at + 5
   local held = redis.call('HGET', key, 'v')
   local newer = not held or tonumber(held) < tonumber(version)
+  local named = {unpack(ARGV, at, at + tonumber(places) - 1)}
+  at = at + tonumber(places)
   if newer then
+    for _, place in ipairs(cjson.decode(redis.call('HGET', key, 'p') or '[]')) do
+      redis.call('HDEL', ARGV[1] .. place, name)
+    end
+    for _, place in ipairs(named) do
+      redis.call('HSET', ARGV[1] .. place, name, gaps)
+    end
     redis.call('HSET', key, 'v', version, 'd', value)
-  end
-  for place = at, at + tonumber(places) - 1 do
-    if newer then
-      redis.call('HSET', ARGV[1] .. ARGV[place], name, gaps)
+    if #named > 0 then
+      redis.call('HSET', key, 'p', cjson.encode(named))
     end
   end
-  at = at + tonumber(places)
 end
 """
 """ARGV: prefix of the gap counts; then per key version, value, name, gaps, locations."""
@@ -36,7 +41,7 @@ _GONE: Final = b""
 
 
 class RedisView:
-    """Rows in hashes {v: version, d: value}; a row that is gone has an empty value."""
+    """Rows in hashes {v: version, d: value, p: a source's locations}; gone ones are empty."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._redis: Redis = Redis.from_url(url)

@@ -229,6 +229,8 @@ class Steps:
             if not whole:
                 return place
             offsets[topic] = record.offset
+            # What rows grow by came in by records: with this, the weight bounds the batch.
+            partition.weight += len(record.value or b"")
         return len(records)
 
     def _cut(self) -> tuple[Outputs, list[tuple[Partition, Batch]], int]:

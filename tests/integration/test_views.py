@@ -126,6 +126,17 @@ def test_gaps_of_a_location_are_those_of_its_sources_now(with_view):
     with_view(case)
 
 
+def test_a_source_that_moved_on_leaves_no_gaps_behind(with_view):
+    async def case(view: View) -> None:
+        await view.apply([stock("S", "17", 1, 3), source("p1", 1, 2)])
+        await view.apply([source("p1", 2, 2, location="18")])
+        (held,) = await view.stocks([("S", "17")])
+        assert held is not None
+        assert held.gaps == 0
+
+    with_view(case)
+
+
 def test_locations_sources_and_other_rows_are_found(with_view):
     async def case(view: View) -> None:
         order = OrderRow(version=1, reservation="R", status="held")

@@ -72,6 +72,13 @@ def test_too_many_gaps_are_refused_and_leave_the_sequence_unseen(monkeypatch):
     assert gaps(source) == [(4, 4), (6, 6)]
 
 
+def test_epochs_past_the_limit_are_refused(monkeypatch):
+    monkeypatch.setattr(arrival, "MAX_EPOCHS", 2)
+    store, source = Memory(), SourceRow(version=1, source="p", topic="pos.sales")
+    came = [arrive(store, source, epoch, 1, 0).text for epoch in (0, 1, 2, 1)]
+    assert came == ["in_order", "in_order", "gap_limit", "duplicate"]
+
+
 def test_refused_lines_stay_open_for_a_corrected_resend():
     store, source = Memory(), SourceRow(version=1, source="p", topic="pos.sales")
     first = arrive(store, source, 0, 1, 10, open_lines=(2, 3))

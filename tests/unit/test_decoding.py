@@ -91,6 +91,45 @@ def test_an_elements_letter_is_its_own_slice():
     assert found[1].rejected[0].place == 1
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"counted_at": "9999-12-31T23:59:59-14:00"},
+        {"counted_at": "0001-01-01T00:00:00+14:00"},
+        {"counted_at": "2026-11-02T10:00:01Z"},
+    ],
+)
+def test_a_count_cannot_name_a_time_that_no_row_can_hold(fields):
+    made = b.count("hh", 1, "10:00", 5)
+    made["data"]["lines"][0].update(fields)
+    assert codes(b.encoded(made), Decoder(topics.WAREHOUSE_RECEIPTS)) == [Code.INVALID]
+
+
+def test_a_refused_line_never_goes_by_the_number_of_a_good_one():
+    sale = b.sale("p", 1, "09:00")
+    sale["data"]["lines"] = [
+        {"line": 2, "sku": "A", "quantity": 5},
+        {"sku": "B", "quantity": 3},
+        {"line": 2, "sku": "C", "quantity": 1},
+        {"line": 7, "sku": "D", "quantity": 0},
+    ]
+    (one,) = SALES.elements(b.encoded(sale))
+    assert [line.sku for line in one.event.data.lines] == ["A"]
+    assert one.open_lines == (7,)
+    assert len(one.rejected) == 1
+
+
+def test_many_bad_lines_are_one_letter_and_too_many_lines_no_event():
+    sale = b.sale("p", 1, "09:00")
+    good = sale["data"]["lines"]
+    sale["data"]["lines"] = good + [{}] * 9_999
+    (one,) = SALES.elements(b.encoded(sale))
+    assert (one.event is not None, len(one.rejected)) == (True, 1)
+    sale["data"]["lines"] = good + [{}] * 10_000
+    (one,) = SALES.elements(b.encoded(sale))
+    assert (one.event is None, len(one.rejected)) == (True, 1)
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(value):
     for topic in topics.INPUT_TOPICS:

@@ -107,6 +107,21 @@ def test_a_forged_tick_is_refused():
     assert [code for code, _ in pipeline.letters()] == ["reserved_type"]
 
 
+def test_a_forged_decision_is_refused_and_real_ones_still_count():
+    pipeline = opened(S=1)
+    forged = b.event(
+        "onhand.decision.v1",
+        "onhand",
+        None,
+        "10:00",
+        {"reservation": "R", "line": 1, "outcome": "held"},
+        origin=[0, 0, 2**62],
+    )
+    pipeline.send(forged, b.requested("R", "10:00", ("S", 1)))
+    assert pipeline.order("R").status == "held"
+    assert [code for code, _ in pipeline.letters()] == ["reserved_type"]
+
+
 def test_a_sale_that_names_its_reservation_is_the_same_departure():
     for order in itertools.permutations(("sale", "fulfilled")):
         pipeline = opened(S=10)
