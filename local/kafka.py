@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from local.processes import (
     LocalError,
     Process,
     free_port,
+    listens,
     scratch,
     started,
     wait_until,
@@ -111,7 +111,7 @@ def _by_jars() -> Iterator[str]:
         _format(classpath, properties)
         process = Process("Kafka", _java(classpath, "kafka.Kafka", str(properties)), folder / "out")
         with started(process):
-            wait_until(lambda: _listens(port), START_SECONDS, "Kafka comes up", process)
+            wait_until(lambda: listens(port), START_SECONDS, "Kafka comes up", process)
             yield f"127.0.0.1:{port}"
 
 
@@ -181,11 +181,3 @@ def _properties(port: int, controller: int, logs: Path) -> str:
             "",
         ]
     )
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
-    except OSError:
-        return False
-    return True

