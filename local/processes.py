@@ -45,14 +45,13 @@ def wait_until(
 ) -> None:
     """Poll `condition` until it holds. Raises LocalError past `seconds`, or if `alive` dies."""
     deadline = time.monotonic() + seconds
-    pause = time.sleep
     while not condition():
         if alive is not None and not alive.running:
             raise LocalError(f"{what}: {alive.name} ended with {alive.code}\n{alive.tail()}")
         if time.monotonic() > deadline:
             tail = f"\n{alive.tail()}" if alive is not None else ""
             raise LocalError(f"{what}: not within {seconds:.0f} s{tail}")
-        pause(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 class Process:
