@@ -18,7 +18,7 @@ from streams.app import create_app
 from streams.connecting import wait_for_kafka
 from streams.errors import StreamsError
 from streams.settings import Settings
-from streams.supervisor import die_with_parent, supervise
+from streams.supervisor import die_with, supervise
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,9 +44,9 @@ def worker() -> None:
 
 
 @cli.command(hidden=True)
-def stages(names: list[str]) -> None:
+def stages(parent: int, names: list[str]) -> None:
     """Run some stages in this process; a worker starts these."""
-    die_with_parent()
+    die_with(parent)
     settings = Settings()
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:

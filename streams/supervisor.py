@@ -28,7 +28,8 @@ def supervise(shutdown_seconds: float) -> int:
     children = [
         # In sessions of their own, so that Ctrl-C reaches them through us only.
         subprocess.Popen(
-            [sys.executable, "-m", "streams", "stages", *stages], start_new_session=True
+            [sys.executable, "-m", "streams", "stages", str(os.getpid()), *stages],
+            start_new_session=True,
         )
         for stages in PROCESSES
     ]
@@ -68,14 +69,13 @@ def _end(children: list[subprocess.Popen[bytes]], *, graceful: bool, seconds: fl
             child.wait()
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies; without Linux, do nothing.
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when process `parent` dies; without Linux, do nothing.
 
     A worker that is killed must not leave half of itself at work.
     """
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
