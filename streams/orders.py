@@ -97,6 +97,11 @@ class Orders:
         if isinstance(event, events.ChannelRuleSet):
             self._broadcast(work, event)
             return
+        reservation = event.data.reservation  # type: ignore[union-attr]
+        if record.key != self._routing.of(reservation)[0]:
+            reason = "the record's key is not the event's reservation"
+            bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
+            return
         if isinstance(event, events.HoldDecided):
             if not self._is_ours(event):
                 reason = "only the service itself decides"
@@ -109,11 +114,6 @@ class Orders:
             if not new and self._trust_origins:
                 self.origins_skipped += 1
                 return
-        reservation = event.data.reservation  # type: ignore[union-attr]
-        if record.key != self._routing.of(reservation)[0]:
-            reason = "the record's key is not the event's reservation"
-            bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
-            return
         row_version = version(work.partition.position.generation, record.offset)
         known = work.partition.get(order_key(reservation), OrderRow)
         row = (
