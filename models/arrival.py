@@ -7,10 +7,12 @@ opens a gap, fills one, lies below the first, or belongs to an older epoch.
 
 from typing import Final
 
+import xxhash
 from msgspec import Struct, field
 
 from models import rows
-from models.instants import Instant, to_rfc3339
+from models.clock import Skew
+from models.instants import HOUR, Instant, to_rfc3339
 from models.outcomes import Arrival
 from models.rows import Row, Rows
 
@@ -29,15 +31,59 @@ MAX_OPEN: Final = 1_000
 MAX_EPOCHS: Final = 64
 """Epochs per source. Forgetting one would count its repeats twice, so a new one is refused."""
 
+MAX_HELD: Final = 1_000
+"""Events per source that wait for something; past it they are only dead letters."""
+
+IDENTITY: Final[Instant] = 48 * HOUR
+"""How long ids of events without sequence are remembered; older events are held back."""
+
+SLOTS: Final = 1_024
+"""Rows that a source's ids are spread over."""
+
+MAX_IDS: Final = 2_000
+"""Ids per such row: two million events in two days."""
+
+NEVER: Final[Instant] = -(2**62)
+
+WHOLE: Final = (0,)
+"""In place of line numbers: all lines of an event."""
+
 MAX_LOCATIONS: Final = 64
 """Locations remembered per source, the latest; a register has one, a warehouse a few."""
+
+
+class SoldLine(Struct, array_like=True):
+    """A line of a sale, and how much of it was voided."""
+
+    line: int
+    sku: str
+    quantity: int
+    voided: int = 0
+
+
+class Sold(Struct, array_like=True):
+    """A sale that may be voided yet."""
+
+    transaction: str
+    lines: list[SoldLine]
+
+
+class Totals(Struct):
+    """Control totals of a heartbeat beside what had arrived, and whether they agree."""
+
+    epoch: int
+    sequence: int
+    told: tuple[int | None, int | None]
+    counted: tuple[int, int]
+    agree: bool
 
 
 class Epoch(Struct):
     """One run of a source's counter. `gaps` are [from, to, when it opened], ascending.
 
-    `recent` holds the latest content hashes by sequence; full, it is moved to the rows of
-    `chunks`, so that an event in order touches no row but its source's.
+    `recent` holds the latest content hashes by sequence, `sold` the sales among them; full,
+    both are moved to the rows of `chunks`, so that an event in order touches no row but its
+    source's. Open lines are those of refused or held events; line 0 stands for all.
     """
 
     epoch: int
@@ -47,6 +93,8 @@ class Epoch(Struct):
     recent: dict[int, int] = field(default_factory=dict)
     chunks: list[int] = field(default_factory=list)
     open: dict[int, list[int]] = field(default_factory=dict)
+    sold: dict[int, Sold] = field(default_factory=dict)
+    units: int = 0
 
     def seen(self) -> list[tuple[int, int]]:
         """The intervals of numbers that arrived, ascending, both ends included."""
@@ -59,7 +107,12 @@ class Epoch(Struct):
 
 
 class SourceRow(Row, kw_only=True):
-    """What the service knows of one source in one topic. Times are RFC 3339."""
+    """What the service knows of one source in one topic.
+
+    `newest` is the latest time that any of its events had, as sent. `opened` are the
+    [since, epoch] that a control opened, ascending: an event that names no epoch belongs
+    to the latest that had begun. `held` events wait for something.
+    """
 
     source: str
     topic: str
@@ -69,18 +122,40 @@ class SourceRow(Row, kw_only=True):
     last_seen: str = ""
     locations: list[str] = field(default_factory=list)
     now: Instant = 0
+    newest: Instant = NEVER
+    skew: Skew | None = None
+    opened: list[tuple[Instant, int]] = field(default_factory=list)
+    held: int = 0
+    unsequenced: int = 0
+    totals: Totals | None = None
 
     def settle(self) -> None:
         self.last_seen = to_rfc3339(self.now)
 
 
 class HashesRow(Row, kw_only=True):
-    """Content hashes by sequence: those of one chunk of an epoch."""
+    """Content hashes by sequence, and sales: those of one chunk of an epoch."""
 
     hashes: dict[int, int]
+    sold: dict[int, Sold] = field(default_factory=dict)
 
 
-_REFUSED: Final = (Arrival.DUPLICATE, Arrival.CONFLICT, Arrival.GAP_LIMIT)
+class IdsRow(Row, kw_only=True):
+    """Ids of events without sequence: by hash, content, when received, open lines."""
+
+    ids: dict[int, tuple[int, Instant, list[int]]] = field(default_factory=dict)
+
+
+_REFUSED: Final = frozenset(
+    {
+        Arrival.DUPLICATE,
+        Arrival.CONFLICT,
+        Arrival.GAP_LIMIT,
+        Arrival.SUSPECTED_RESET,
+        Arrival.BEYOND_IDENTITY,
+        Arrival.IDENTITY_LIMIT,
+    }
+)
 
 
 class Arrived:
@@ -95,7 +170,7 @@ class Arrived:
     def __init__(self, arrival: Arrival, lines: frozenset[int] | None = None) -> None:
         self.arrival = arrival
         self.is_new = arrival not in _REFUSED
-        self.lines = lines
+        self.lines = None if lines is not None and 0 in lines else lines
         self.text = arrival.value
 
 
@@ -107,11 +182,25 @@ _LATE_EPOCH: Final = Arrived(Arrival.LATE_EPOCH)
 _DUPLICATE: Final = Arrived(Arrival.DUPLICATE)
 _CONFLICT: Final = Arrived(Arrival.CONFLICT)
 _GAP_LIMIT: Final = Arrived(Arrival.GAP_LIMIT)
+_SUSPECTED_RESET: Final = Arrived(Arrival.SUSPECTED_RESET)
+_UNSEQUENCED: Final = Arrived(Arrival.UNSEQUENCED)
+_BEYOND_IDENTITY: Final = Arrived(Arrival.BEYOND_IDENTITY)
+_IDENTITY_LIMIT: Final = Arrived(Arrival.IDENTITY_LIMIT)
 
 
 def source_key(topic: str, source: str) -> str:
     """The key of a source's row."""
     return rows.key("source", topic, source)
+
+
+def id_hash(name: str) -> int:
+    """63 bits over an event's id."""
+    return xxhash.xxh3_64_intdigest(name.encode()) >> 1
+
+
+def ids_key(topic: str, source: str, slot: int) -> str:
+    """The key of a row of ids."""
+    return rows.key("ids", topic, source, slot)
 
 
 def hashes_key(topic: str, source: str, epoch: int, chunk: int) -> str:
@@ -125,13 +214,17 @@ def arrive(
     epoch_number: int,
     sequence: int,
     content: int,
+    at: Instant,
     open_lines: tuple[int, ...] = (),
+    units: int = 0,
+    sold: Sold | None = None,
 ) -> Arrived:
     """Take one sequence number into `source`, which the caller owns, and say how it came.
 
-    `content` is the hash of what the event says; `source.now` and `source.version` are
-    those of the record it stands in. `open_lines` of the event could not be applied: a
-    resend may bring them again.
+    `content` is the hash of what the event says, `at` its time as sent; `source.now` and
+    `source.version` are those of the record it stands in. `open_lines` of the event
+    could not be applied: a resend may bring them again. `units` are those of its other
+    lines, `sold` what may be voided of them.
     """
     epoch = source.epochs[-1] if source.epochs else None
     if epoch is None or epoch.epoch != epoch_number:
@@ -154,12 +247,112 @@ def arrive(
     else:
         arrived = _place(epoch, sequence, source.now)
     if arrived.is_new:
+        epoch.units += units
+        if sold is not None:
+            epoch.sold[sequence] = sold
         _remember(store, source, epoch, sequence, content)
+        source.newest = max(source.newest, at)
         if open_lines:
             _leave_open(epoch, sequence, open_lines)
     elif arrived is _DUPLICATE:
-        arrived = _repeat(store, source, epoch, sequence, content, open_lines)
+        arrived = _repeat(store, source, epoch, sequence, content, at, open_lines)
     return arrived
+
+
+def epoch_of(source: SourceRow, at: Instant) -> int:
+    """The epoch of an event that names none and happened `at`: the latest that had begun."""
+    return max((epoch for since, epoch in source.opened if since <= at), default=0)
+
+
+def open_epoch(source: SourceRow, epoch: int, since: Instant) -> bool:
+    """Take a control that opens an epoch; False where it was open already."""
+    if any(epoch == known for _, known in source.opened):
+        return False
+    source.opened = sorted([*source.opened, (since, epoch)])
+    return True
+
+
+def fill_up(source: SourceRow, number: int, sequence: int) -> Arrived:
+    """A heartbeat names the last sequence used: what did not arrive up to it is missing."""
+    epoch = _find_epoch(source, number, sequence + 1)
+    if epoch is None:
+        return _GAP_LIMIT
+    if sequence <= epoch.last:
+        return _IN_ORDER
+    if len(epoch.gaps) >= MAX_GAPS:
+        return _GAP_LIMIT
+    epoch.gaps.append((epoch.last + 1, sequence, source.now))
+    epoch.last = sequence
+    return _GAP_OPENED
+
+
+def judge_totals(
+    source: SourceRow, number: int, sequence: int, transactions: int | None, units: int | None
+) -> Totals | None:
+    """Compare control totals with what arrived; None where that can't be judged yet.
+
+    They can be judged once the epoch has no gap and ends where the totals do.
+    """
+    epoch = next((one for one in source.epochs if one.epoch == number), None)
+    if epoch is None or epoch.gaps or epoch.open or epoch.last != sequence:
+        return None
+    counted = epoch.last - epoch.first + 1, epoch.units
+    agree = transactions in (None, counted[0]) and units in (None, counted[1])
+    return Totals(number, sequence, (transactions, units), counted, agree)
+
+
+def identify(
+    store: Rows,
+    source: SourceRow,
+    name: str,
+    content: int,
+    at: Instant,
+    open_lines: tuple[int, ...] = (),
+) -> Arrived:
+    """Take an event without sequence into `source`: its identity is its id, for `IDENTITY`.
+
+    An older event may be the repeat of one that was forgotten: it is held back.
+    """
+    hashed = id_hash(name)
+    key = ids_key(source.topic, source.source, hashed % SLOTS)
+    row = store.get(key, IdsRow)
+    horizon = source.now - IDENTITY
+    known = {} if row is None else row.ids
+    ids = {one: entry for one, entry in known.items() if entry[1] > horizon}
+    arrived = _UNSEQUENCED
+    if hashed in ids:
+        arrived = _same_id(source, ids, hashed, content, open_lines)
+        if not arrived.is_new:
+            return arrived
+    elif at <= horizon:
+        return _BEYOND_IDENTITY
+    elif len(ids) >= MAX_IDS:
+        return _IDENTITY_LIMIT
+    else:
+        ids[hashed] = content, source.now, sorted(open_lines)
+        source.unsequenced += 1
+    source.newest = max(source.newest, at)
+    store.put(key, IdsRow(version=source.version, ids=ids))
+    return arrived
+
+
+def _same_id(
+    source: SourceRow,
+    ids: dict[int, tuple[int, Instant, list[int]]],
+    hashed: int,
+    content: int,
+    still_open: tuple[int, ...],
+) -> Arrived:
+    known, received, waiting = ids[hashed]
+    mended = frozenset(waiting).difference(still_open)
+    if mended:
+        ids[hashed] = content, received, [line for line in waiting if line not in mended]
+        return Arrived(Arrival.RESUBMITTED, mended)
+    if not waiting and known != content:
+        source.conflicts += 1
+        return _CONFLICT
+    source.duplicates += 1
+    return _DUPLICATE
 
 
 def _find_epoch(source: SourceRow, number: int, sequence: int) -> Epoch | None:
@@ -215,11 +408,19 @@ def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, conte
     for number, known in recent.items():
         chunks.setdefault(number // CHUNK, {})[number] = known
     for chunk, hashes in chunks.items():
-        _file(store, source, epoch, chunk, hashes)
-    epoch.recent = {}
+        sold = {number: epoch.sold[number] for number in hashes if number in epoch.sold}
+        _file(store, source, epoch, chunk, hashes, sold)
+    epoch.recent, epoch.sold = {}, {}
 
 
-def _file(store: Rows, source: SourceRow, epoch: Epoch, chunk: int, hashes: dict[int, int]) -> None:
+def _file(
+    store: Rows,
+    source: SourceRow,
+    epoch: Epoch,
+    chunk: int,
+    hashes: dict[int, int],
+    sold: dict[int, Sold],
+) -> None:
     row_key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
     if chunk not in epoch.chunks:
         if len(epoch.chunks) >= MAX_CHUNKS and chunk < epoch.chunks[0]:
@@ -230,8 +431,44 @@ def _file(store: Rows, source: SourceRow, epoch: Epoch, chunk: int, hashes: dict
             store.delete(oldest, source.version)
     known = store.get(row_key, HashesRow)
     if known is not None:
-        hashes = {**known.hashes, **hashes}
-    store.put(row_key, HashesRow(version=source.version, hashes=hashes))
+        hashes, sold = {**known.hashes, **hashes}, {**known.sold, **sold}
+    store.put(row_key, HashesRow(version=source.version, hashes=hashes, sold=sold))
+
+
+def mended(source: SourceRow, number: int, units: int) -> None:
+    """Lines that were open are applied: they count towards the control totals."""
+    epoch = next(one for one in source.epochs if one.epoch == number)
+    epoch.units += units
+
+
+def find_sale(store: Rows, source: SourceRow, transaction: str) -> Sold | None:
+    """A sale that is remembered, the latest of its name; the caller may change it."""
+    for epoch in reversed(source.epochs):
+        for sequence in reversed(epoch.sold):
+            if epoch.sold[sequence].transaction == transaction:
+                return epoch.sold[sequence]
+        for chunk in reversed(epoch.chunks):
+            key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
+            row = store.get(key, HashesRow)
+            for sequence, sold in reversed(row.sold.items()) if row is not None else ():
+                if sold.transaction == transaction:
+                    return _own_sale(store, source, key, row, sequence)
+    return None
+
+
+def _own_sale(
+    store: Rows, source: SourceRow, key: str, row: HashesRow | None, sequence: int
+) -> Sold:
+    """The sale of a filed row, made ready to be changed."""
+    if row is None:
+        raise ValueError(f"no row {key}")
+    lines = [
+        SoldLine(one.line, one.sku, one.quantity, one.voided) for one in row.sold[sequence].lines
+    ]
+    own = Sold(row.sold[sequence].transaction, lines)
+    sold = {**row.sold, sequence: own}
+    store.put(key, HashesRow(version=source.version, hashes=row.hashes, sold=sold))
+    return own
 
 
 def _known_content(store: Rows, source: SourceRow, epoch: Epoch, sequence: int) -> int | None:
@@ -250,10 +487,13 @@ def _repeat(
     epoch: Epoch,
     sequence: int,
     content: int,
+    at: Instant,
     still_open: tuple[int, ...],
 ) -> Arrived:
     if sequence in epoch.open:
         return _resubmit(store, source, epoch, sequence, content, still_open)
+    if at > source.newest:
+        return _SUSPECTED_RESET
     known = _known_content(store, source, epoch, sequence)
     if known is not None and known != content:
         source.conflicts += 1
@@ -282,6 +522,13 @@ def _resubmit(
         del epoch.open[sequence]
         _remember(store, source, epoch, sequence, content)
     return Arrived(Arrival.RESUBMITTED, mended)
+
+
+def leave_open(source: SourceRow, number: int, sequence: int, lines: tuple[int, ...]) -> None:
+    """Lines of an event that arrived could not be applied after all."""
+    epoch = next(one for one in source.epochs if one.epoch == number)
+    known = epoch.open.get(sequence, [])
+    _leave_open(epoch, sequence, tuple({*known, *lines}))
 
 
 def _leave_open(epoch: Epoch, sequence: int, lines: tuple[int, ...]) -> None:

@@ -1,41 +1,219 @@
-"""Counts: absolute statements about on_hand, at a time.
+"""Counts and books: absolute statements about on_hand, at a time.
 
 on_hand = counted + Σ deltas effective after the count. The count books the difference
 to what the book had at its time as a correction, so conservation holds.
 """
 
-from models.movements import Counted
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from models import rows
+from models.instants import Instant
+from models.movements import Booked, CountClosed, Counted
 from models.outcomes import Outcome
-from models.rows import Rows
-from models.stock import NEVER, StockRow, history, is_after_count, replace_history
+from models.rows import Row, Rows
+from models.stock import (
+    HISTORY,
+    MINUTE,
+    NEVER,
+    Link,
+    StockRow,
+    history,
+    is_after_count,
+    is_uncertain,
+    replace_history,
+    sums,
+)
+
+COUNT_UNCERTAIN: Final = "count_uncertain"
+
+Area = tuple[int, Instant, Instant, int]
+"""Units found, from when to when, and the sequence that said so."""
 
 
-def rebase(store: Rows, row: StockRow, count: Counted) -> tuple[Outcome, int]:
-    """Apply a count to `row`, a fresh copy; returns what it did and the correction of on_hand.
+class CountRow(Row, kw_only=True):
+    """What a count of several areas has found of one SKU so far."""
+
+    areas: dict[str, Area]
+    closed: bool = False
+
+
+class ClosedRow(Row, kw_only=True):
+    """A count of several areas that is over: what comes of it takes effect at once."""
+
+    count: str
+
+
+class Rebased(NamedTuple):
+    """What a statement did, the correction of on_hand, and what is to be said of it."""
+
+    outcome: Outcome
+    correction: int = 0
+    flags: tuple[str, ...] = ()
+
+
+def count_key(sku: str, location: str, count: str) -> str:
+    """The key of a SKU's part in a count."""
+    return rows.key("count", location, count, sku)
+
+
+def closed_key(location: str, count: str) -> str:
+    """The key of the row that says that a count is over."""
+    return rows.key("closed", location, count)
+
+
+def count(store: Rows, row: StockRow, counted: Counted) -> Rebased:
+    """Take what a count found into `row`, a fresh copy.
+
+    Parts of a count wait until it is final, then add up.
+    """
+    key = count_key(row.sku, row.location, counted.count)
+    known = store.get(key, CountRow)
+    if known is None and counted.final and counted.area is None:
+        return rebase(store, row, counted, counted.quantity, counted.started, counted.effective)
+    areas = dict(known.areas) if known is not None else {}
+    part = (counted.quantity, counted.started, counted.effective, counted.sequence)
+    name = counted.area or ""
+    if name not in areas or areas[name][2:] <= part[2:]:
+        areas[name] = part
+    over = store.get(closed_key(row.location, counted.count), ClosedRow) is not None
+    closed = counted.final or over or (known is not None and known.closed)
+    store.put(key, CountRow(version=row.version, areas=areas, closed=closed))
+    if not closed:
+        return Rebased(Outcome.RECORDED)
+    return _add_up(store, row, counted, areas)
+
+
+def close(store: Rows, row: StockRow, closed: CountClosed) -> Rebased | None:
+    """A count is over: its open areas take effect; None where nothing is to be done."""
+    key = count_key(row.sku, row.location, closed.count)
+    known = store.get(key, CountRow)
+    if known is not None and not known.closed:
+        store.put(key, CountRow(version=row.version, areas=known.areas, closed=True))
+        return _add_up(store, row, closed, known.areas)
+    if known is not None or row.count == closed.count or not closed.complete:
+        return None
+    return rebase(store, row, closed, 0, closed.started, closed.effective)
+
+
+def _add_up(
+    store: Rows, row: StockRow, said: Counted | CountClosed, areas: dict[str, Area]
+) -> Rebased:
+    parts = areas.values()
+    started = min(part[1] for part in parts)
+    at = max(part[2] for part in parts)
+    return rebase(store, row, said, sum(part[0] for part in parts), started, at)
+
+
+def rebase(
+    store: Rows,
+    row: StockRow,
+    said: Counted | CountClosed,
+    quantity: int,
+    started: Instant,
+    at: Instant,
+) -> Rebased:
+    """Set `row` to `quantity`, found in [started, at], and what came after.
 
     The latest count by (time, sequence) stands, an older one is superseded. A count from
     before what the history holds cannot be applied, unless it is the one that opens the row.
     """
-    if row.counted_by is not None and _is_older(row, count):
-        return Outcome.SUPERSEDED, 0
-    if row.opened and count.started <= row.forgotten:
-        return Outcome.COUNT_BEYOND_HISTORY, 0
+    beyond = started < row.newest - HISTORY
+    if row.counted_by is not None and _is_older(row, said, at):
+        return Rebased(Outcome.COUNT_BEYOND_HISTORY if beyond else Outcome.SUPERSEDED)
+    if row.opened and (beyond or started <= row.forgotten):
+        return Rebased(Outcome.COUNT_BEYOND_HISTORY)
+    row.count, row.counted = said.count, quantity
+    row.count_started, row.counted_at = started, at
+    row.counted_by = (said.source, said.epoch, said.sequence)
+    row.through = None
+    found = quantity + (row.picked if said.shelf else 0)
+    correction, uncertain = _set(store, row, found)
+    return Rebased(Outcome.REBASED, correction, (COUNT_UNCERTAIN,) if uncertain else ())
+
+
+def _is_older(row: StockRow, said: Counted | CountClosed, at: Instant) -> bool:
+    if at != row.counted_at:
+        return at < row.counted_at
+    if said.count == row.count:
+        return False
+    source, epoch, sequence = row.counted_by or ("", 0, 0)
+    return source == said.source and (said.epoch, said.sequence) <= (epoch, sequence)
+
+
+def _set(store: Rows, row: StockRow, found: int) -> tuple[int, bool]:
+    """Set on_hand to `found` and what came after the row's count; keep only that."""
     before = row.on_hand
-    row.count_started = count.started
-    row.counted_at = count.effective
-    row.counted_by = (count.source, count.epoch, count.sequence)
-    later = [link for link in history(store, row) if is_after_count(row, link)]
+    links = history(store, row)
+    later = [link for link in links if is_after_count(row, link)]
+    uncertain = any(is_uncertain(row, link) for link in links)
+    minutes: dict[int, tuple[int, int]] = {}
+    for minute, (left, came) in sums(store, row).items():
+        if minute * MINUTE > row.counted_at:
+            minutes[minute] = left, came
+        elif (minute + 1) * MINUTE > row.count_started:
+            minutes[minute] = left, 0
+            uncertain = True
     row.opened = True
-    row.counted = count.quantity
-    row.on_hand = count.quantity + sum(link.quantity for link in later)
+    row.on_hand = found + sum(link.quantity for link in later) + sum(map(sum, minutes.values()))
     row.variance = row.on_hand - before
     row.forgotten = NEVER
-    replace_history(store, row, later)
-    return Outcome.REBASED, row.variance
+    replace_history(store, row, later, minutes)
+    return row.variance, uncertain
 
 
-def _is_older(row: StockRow, count: Counted) -> bool:
-    if count.effective != row.counted_at:
-        return count.effective < row.counted_at
-    source, epoch, sequence = row.counted_by or ("", 0, 0)
-    return source == count.source and (count.epoch, count.sequence) <= (epoch, sequence)
+def book(store: Rows, row: StockRow, said: Booked) -> Rebased:
+    """Compare `row`, a fresh copy, with an ERP's book, or adopt what the book says.
+
+    The book has read each source of `through` up to a sequence; of others, what happened
+    before it. What it lacks is added.
+    """
+    if row.counted_by is not None and said.effective < row.counted_at:
+        return Rebased(Outcome.SUPERSEDED)
+    if _is_out_of_reach(store, row, said):
+        return Rebased(Outcome.SNAPSHOT_BEYOND_HISTORY)
+    trial: StockRow = row.__copy__()  # type: ignore[attr-defined]
+    trial.through, trial.counted_at = said.through, said.effective
+    trial.count_started, trial.counted_by = said.effective, None
+    links = history(store, row)
+    later = [link for link in links if is_after_count(trial, link)]
+    flags = _lacking(said, later)
+    should_be = said.quantity + sum(link.quantity for link in later)
+    if not said.adopt:
+        return Rebased(Outcome.COMPARED, 0, (f"variance {should_be - row.on_hand:+d}", *flags))
+    row.through, row.counted_at = said.through, said.effective
+    row.count_started = said.effective
+    row.counted_by = (said.source, said.epoch, said.sequence)
+    row.count, row.counted = "", said.quantity
+    correction, _ = _set(store, row, said.quantity)
+    return Rebased(Outcome.ADOPTED, correction, flags)
+
+
+def _is_out_of_reach(store: Rows, row: StockRow, said: Booked) -> bool:
+    """Whether deltas that the book may lack are no longer kept one by one."""
+    if max(row.summed, row.forgotten) == NEVER:
+        return False
+    oldest: dict[str, int] = {}
+    for link in history(store, row):
+        oldest[link.source] = min(link.sequence, oldest.get(link.source, link.sequence))
+    return any(oldest.get(source, last + 2) > last + 1 for source, last in said.through.items())
+
+
+def _lacking(said: Booked, later: list[Link]) -> tuple[str, ...]:
+    """In words, which events up to its time the book had not read."""
+    missing: dict[str, set[int]] = {}
+    for link in later:
+        if link.effective <= said.effective and link.source in said.through:
+            missing.setdefault(link.source, set()).add(link.sequence)
+    return tuple(
+        f"{said.source} lacks {source} {_ranges(sorted(numbers))}"
+        for source, numbers in sorted(missing.items())
+    )
+
+
+def _ranges(numbers: list[int]) -> str:
+    starts = [numbers[0], *(after for before, after in pairwise(numbers) if after > before + 1)]
+    ends = [*(before for before, after in pairwise(numbers) if after > before + 1), numbers[-1]]
+    return ", ".join(
+        str(low) if low == high else f"{low}–{high}" for low, high in zip(starts, ends, strict=True)
+    )

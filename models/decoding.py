@@ -5,12 +5,13 @@ which element or line is bad and why, and to keep the good around it.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from datetime import datetime
+from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from models import events, topics
-from models.events import AnyEvent, Event, StockCounted
+from models.events import AnyEvent, Event, orders, pos, returns, service, warehouse
 from models.outcomes import Code, Rejected
 
 MAX_LINE: Final = 1_000_000
@@ -20,27 +21,37 @@ EARLIEST_YEAR: Final = 2000
 LATEST_YEAR: Final = 2200
 
 _UNION_OF_TOPIC: Final[dict[str, Any]] = {
-    topics.POS_SALES: events.PosEvent,
-    topics.WAREHOUSE_RECEIPTS: events.WarehouseEvent,
-    topics.RETURNS_DISPOSITIONS: events.ReturnsEvent,
+    topics.POS_SALES: events.PosEvent | events.Control,
+    topics.WAREHOUSE_RECEIPTS: events.WarehouseEvent | events.Control,
+    topics.RETURNS_DISPOSITIONS: events.ReturnsEvent | events.Control,
     topics.ORDERS_RESERVATIONS: events.OrdersEvent | events.ServiceEvent,
 }
-_LINE_OF_TYPE: Final[dict[str, type]] = {
-    "pos.sale.completed.v1": events.SaleLine,
-    "pos.sale.returned.v1": events.TillReturnLine,
-    "warehouse.receipt.received.v1": events.ReceiptLine,
-    "warehouse.stock.adjusted.v1": events.AdjustmentLine,
-    "warehouse.safety_stock.set.v1": events.SafetyStockLine,
-    "warehouse.stock.counted.v1": events.CountLine,
-    "returns.return.disposed.v1": events.DispositionLine,
-}
 
+
+def _line_type(kind: type[Event]) -> type | None:
+    """The type of the lines that an event of `kind` has, if it has any."""
+    data = get_type_hints(kind).get("data")
+    lines = get_type_hints(data).get("lines") if data is not None else None
+    if lines is None:
+        return None
+    whole = next((one for one in get_args(lines) if get_origin(one) is list), lines)
+    found: type = get_args(whole)[0]
+    return found
+
+
+_LINE_OF_TYPE: Final[dict[str, type]] = {
+    events.type_of(kind): found
+    for topic in topics.SOURCE_TOPICS
+    for kind in events.BY_TOPIC[topic]
+    if (found := _line_type(kind)) is not None
+}
 
 _NO_SUCH_TIME: Final = (
     Code.INVALID,
     f"a time is not in the years {EARLIEST_YEAR} to {LATEST_YEAR - 1}",
 )
 _REPEATED_LINE: Final = (Code.INVALID, "a line number stands twice")
+_NOWHERE: Final = (Code.INVALID, "a transfer goes from one location to another")
 
 
 class Decoded(NamedTuple):
@@ -122,8 +133,8 @@ class Decoder:
             return Code.UNKNOWN_TYPE
         if home is not None and home != self._topic:
             return Code.WRONG_TOPIC
-        known = kind in _LINE_OF_TYPE or kind in _UNLINED_TYPES
-        return None if known else Code.NOT_SUPPORTED
+        ours = kind in events.TYPES_OF_ANY_TOPIC and self._topic == topics.ORDERS_RESERVATIONS
+        return Code.WRONG_TOPIC if ours else None
 
     def _without_bad_lines(
         self, index: int, original: bytes, document: dict[str, Any], kind: str, reason: str
@@ -153,19 +164,6 @@ class Decoder:
         return Decoded(index, original, event, (rejected,), open_lines)
 
 
-_UNLINED_TYPES: Final = frozenset(
-    {
-        "orders.reservation.requested.v1",
-        "orders.reservation.confirmed.v1",
-        "orders.reservation.released.v1",
-        "orders.reservation.fulfilled.v1",
-        "onhand.tick.v1",
-        "onhand.decision.v1",
-        "onhand.channel.v1",
-    }
-)
-
-
 def objection(event: AnyEvent) -> tuple[Code, str] | None:
     """What is wrong with a well-formed event, if anything."""
     if not EARLIEST_YEAR <= event.time.year < LATEST_YEAR:
@@ -191,54 +189,89 @@ def _objection_to_order(event: Any) -> tuple[Code, str] | None:
     return None
 
 
-def _objection_to_sourced(event: Any) -> tuple[Code, str] | None:
-    if event.sequence is None:
-        return Code.NOT_SUPPORTED, "a source without sequence"
+def _objection_to_void(event: pos.SaleVoided) -> tuple[Code, str] | None:
+    return _objection_to_lines(event) if event.data.lines is not None else None
+
+
+def _objection_to_receipt(event: warehouse.ReceiptReceived) -> tuple[Code, str] | None:
+    if not event.data.final and any(line.quantity == 0 for line in event.data.lines):
+        return Code.INVALID, "only a final receipt may say that nothing came"
     return _objection_to_lines(event)
 
 
-def _objection_to_count(event: StockCounted) -> tuple[Code, str] | None:
-    if found := _objection_to_sourced(event):
-        return found
+def _objection_to_advice(event: warehouse.ShipmentAdvised) -> tuple[Code, str] | None:
+    if not event.data.lines and not event.data.cancelled:
+        return Code.INVALID, "an advice without lines announces nothing"
+    return _objection_to_times(event, [event.data.expected]) or _objection_to_lines(event)
+
+
+def _objection_to_shipped(event: warehouse.TransferShipped) -> tuple[Code, str] | None:
+    if event.data.origin == event.data.destination:
+        return _NOWHERE
+    return _objection_to_times(event, [event.data.expected]) or _objection_to_lines(event)
+
+
+def _objection_to_arrived(event: warehouse.TransferReceived) -> tuple[Code, str] | None:
+    if event.data.origin == event.data.destination:
+        return _NOWHERE
+    if not event.data.final and any(line.quantity == 0 for line in event.data.lines):
+        return Code.INVALID, "only a final receipt may say that nothing came"
+    return _objection_to_lines(event)
+
+
+def _objection_to_count(event: warehouse.StockCounted) -> tuple[Code, str] | None:
     count = event.data
-    if count.area is not None or not count.final or count.complete:
-        return Code.NOT_SUPPORTED, "counts by area, open counts and complete counts"
-    times = [line.counted_at for line in count.lines if line.counted_at is not None]
-    if count.started is not None:
-        times.append(count.started)
-    if any(not EARLIEST_YEAR <= time.year < LATEST_YEAR for time in times):
-        return _NO_SUCH_TIME
-    if any(time > event.time for time in times):
+    if not count.lines and not count.complete and count.area is None:
+        return Code.INVALID, "a count without lines counts nothing"
+    times = [line.counted_at for line in count.lines]
+    if found := _objection_to_times(event, [*times, count.started]):
+        return found
+    taken = [time for time in [*times, count.started] if time is not None]
+    if any(time.tzinfo and event.time.tzinfo and time > event.time for time in taken):
         return Code.INVALID, "started or counted_at is after time"
+    return _objection_to_lines(event)
+
+
+def _objection_to_times(event: Event, times: list[datetime | None]) -> tuple[Code, str] | None:
+    if any(time and not EARLIEST_YEAR <= time.year < LATEST_YEAR for time in times):
+        return _NO_SUCH_TIME
     return None
 
 
-def _objection_to_disposition(event: events.ReturnDisposed) -> tuple[Code, str] | None:
-    if found := _objection_to_sourced(event):
-        return found
+def _objection_to_disposition(event: returns.ReturnDisposed) -> tuple[Code, str] | None:
     disposed = event.data
     if any((line.disposition or disposed.disposition) is None for line in disposed.lines):
         return Code.INVALID, "a line has no disposition, and neither has the event"
-    return None
+    return _objection_to_lines(event)
+
+
+def _objection_to_local(event: Event) -> tuple[Code, str] | None:
+    return (Code.INVALID, "time has no offset") if event.time.tzinfo is None else None
+
+
+def _objection_to_request(event: orders.ReservationRequested) -> tuple[Code, str] | None:
+    return _objection_to_local(event) or _objection_to_lines(event)
 
 
 _CHECKS: Final[dict[type, Callable[[Any], tuple[Code, str] | None]]] = {
-    events.SaleCompleted: _objection_to_sourced,
-    events.SaleReturned: _objection_to_sourced,
-    events.ReceiptReceived: _objection_to_sourced,
-    events.StockAdjusted: _objection_to_sourced,
-    events.SafetyStockSet: _objection_to_sourced,
-    events.StockCounted: _objection_to_count,
-    events.ReturnDisposed: _objection_to_disposition,
-    events.ReservationRequested: _objection_to_lines,
+    **{
+        kind: _objection_to_lines
+        for topic in topics.SOURCE_TOPICS
+        for kind in events.BY_TOPIC[topic]
+    },
+    **dict.fromkeys(events.BY_TOPIC[topics.ORDERS_RESERVATIONS], _objection_to_local),
+    pos.SaleVoided: _objection_to_void,
+    warehouse.ReceiptReceived: _objection_to_receipt,
+    warehouse.ShipmentAdvised: _objection_to_advice,
+    warehouse.TransferShipped: _objection_to_shipped,
+    warehouse.TransferReceived: _objection_to_arrived,
+    warehouse.StockCounted: _objection_to_count,
+    returns.ReturnDisposed: _objection_to_disposition,
+    orders.ReservationRequested: _objection_to_request,
+    service.HeartbeatSent: _objection_to_local,
+    service.EpochOpened: _objection_to_local,
+    service.ReferenceMoved: _objection_to_local,
 }
-
-
-def sequence_of(event: Event) -> int:
-    """The event's sequence as a number. Raises ValueError where it has none."""
-    if event.sequence is None:
-        raise ValueError(f"event {event.id} has no sequence")
-    return int(event.sequence)
 
 
 Bad = tuple[int, int | None, str]

@@ -28,6 +28,12 @@ class HoldRow(Row, kw_only=True):
     quantity: int = 0
     sold: int = 0
     fulfilled: int = 0
+    picked: int = 0
+
+    @property
+    def waits(self) -> int:
+        """Units off the shelf that have not left."""
+        return max(0, min(self.picked, self.quantity) - self.departed) if self.state == HELD else 0
 
     @property
     def departed(self) -> int:
@@ -89,9 +95,19 @@ def release(store: Rows, stock: StockRow, reservation: str, line: int) -> Outcom
     if known is None or known.state != HELD:
         return Outcome.ALREADY_RELEASED
     stock.reserved -= known.reserved
+    stock.picked -= known.waits
     row.state = FULFILLED if row.departed >= row.quantity else RELEASED
     store.put(key, row)
     return Outcome.RELEASED if row.state == RELEASED else Outcome.ALREADY_FULFILLED
+
+
+def pick(store: Rows, stock: StockRow, reservation: str, line: int, quantity: int) -> Outcome:
+    """Units of the hold were taken off the shelf, and wait to leave."""
+    key, row, known = _open(store, stock, reservation, line)
+    row.picked = max(row.picked, quantity)
+    stock.picked += row.waits - (known.waits if known is not None else 0)
+    store.put(key, row)
+    return Outcome.PICKED
 
 
 def fulfil(
@@ -117,11 +133,13 @@ def _depart(
 ) -> tuple[Outcome, int]:
     was_reserved = known.reserved if known is not None else 0
     was_departed = known.departed if known is not None else 0
+    waited = known.waits if known is not None else 0
     was_held = row.state == HELD
     left = row.departed - was_departed
     stock.reserved += row.reserved - was_reserved
     if was_held and row.departed >= row.quantity:
         row.state = FULFILLED
+    stock.picked += row.waits - waited
     store.put(key, row)
     if not left:
         return Outcome.ALREADY_DEPARTED, 0

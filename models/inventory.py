@@ -8,22 +8,32 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from models import counts, holds, returns
+from models import counts, documents, holds, returns
+from models.counts import Rebased
+from models.documents import Judged
 from models.instants import Instant
 from models.ledger import LedgerEntry
 from models.movements import (
+    Advised,
+    AdvisedReceipt,
     AnyMovement,
+    Arrived,
+    Booked,
+    CountClosed,
     Counted,
     Delta,
     Departure,
-    Disposed,
     Fulfil,
     Hold,
     Movement,
+    Pick,
     RecordedAdjustment,
     Release,
+    ReturnStage,
     SafetyStockSet,
+    Shipped,
 )
 from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
@@ -33,30 +43,105 @@ Deltas = dict[str, int]
 
 
 class Change(Struct, gc=False):
-    """What a movement did: the row before and after, and the deltas of its buckets."""
+    """What a movement did: the row before and after, and the deltas of its buckets.
+
+    `also` are the changes of other rows, where a document moves goods between locations.
+    """
 
     row: StockRow
     before: StockRow | None
     kind: str
     outcome: Outcome
     deltas: Deltas
+    flags: tuple[str, ...] = ()
+    also: "tuple[Change, ...]" = ()
 
 
 def transition(store: Rows, movement: Movement, version: int) -> Change:
     """Apply one movement to the rows of one partition. `version` is the changed rows' new one."""
-    key = stock_key(movement.sku, movement.location)
-    before = store.get(key, StockRow)
-    if before is None:
-        row = empty(movement.sku, movement.location, version, movement.effective)
-        row.book = 1
-    else:
-        row = touched(before, version, movement.effective)
-    kind, handle = _WAYS[type(movement)]
+    way = _WAYS.get(type(movement))
+    if way is None:
+        return _absolute(store, movement, version)
+    before, row = _own(store, movement.sku, movement.location, version, movement.effective)
+    kind, handle = way
     outcome, deltas = handle(store, row, movement)
     if kind == "delta":
         kind = movement.cause  # type: ignore[attr-defined]
-    store.put(key, row)
+    store.put(stock_key(movement.sku, movement.location), row)
     return Change(row, before, kind, outcome, deltas)
+
+
+def _own(
+    store: Rows, sku: str, location: str, version: int, effective: Instant
+) -> tuple[StockRow | None, StockRow]:
+    """The row as it is, and a copy that may be changed."""
+    before = store.get(stock_key(sku, location), StockRow)
+    if before is None:
+        row = empty(sku, location, version, effective)
+        row.book = 1
+        return None, row
+    return before, touched(before, version, effective)
+
+
+def _absolute(store: Rows, movement: Movement, version: int) -> Change:
+    """Counts, books and documents: what they state, and with it what is to be moved."""
+    kind, judge = _DOCUMENTS.get(type(movement), ("", None))
+    if judge is not None:
+        return _document(store, movement, version, kind, judge(store, movement, version))
+    before, row = _own(store, movement.sku, movement.location, version, movement.effective)
+    kind, state = _STATEMENTS[type(movement)]
+    outcome, correction, flags = state(store, row, movement)
+    store.put(stock_key(movement.sku, movement.location), row)
+    return Change(row, before, kind, outcome, {"on_hand": correction} if correction else {}, flags)
+
+
+def close_count(store: Rows, closed: CountClosed, sku: str, version: int) -> Change | None:
+    """What the end of a count does to one SKU of its location; None where nothing."""
+    before, row = _own(store, sku, closed.location, version, closed.effective)
+    done = counts.close(store, row, closed)
+    if done is None:
+        return None
+    store.put(stock_key(sku, closed.location), row)
+    deltas = {"on_hand": done.correction} if done.correction else {}
+    return Change(row, before, "count", done.outcome, deltas, done.flags)
+
+
+def _document(store: Rows, movement: Movement, version: int, kind: str, judged: Judged) -> Change:
+    """Move into the buckets of each location what the document's counters come to by now."""
+    document, target, outcome = judged.row, judged.target, judged.outcome
+    booked = {location: dict(buckets) for location, buckets in document.booked.items()}
+    document.booked = booked
+    here = movement.location
+    changes = []
+    for location in [here, *sorted({*booked, *target} - {here})]:
+        owed = _owed(booked.get(location, {}), target.get(location, {}))
+        if not owed and location != here:
+            continue
+        before, row = _own(store, movement.sku, location, version, movement.effective)
+        deltas: Deltas = {}
+        for bucket, units in owed:
+            done = shift(store, row, bucket, units, movement)
+            if done is Outcome.BUCKET_NEGATIVE:
+                outcome = done
+                continue
+            documents.add(booked, location, bucket, units)
+            if done is APPLIED:
+                deltas[bucket] = units
+            elif outcome is APPLIED:
+                outcome = done
+        store.put(stock_key(movement.sku, location), row)
+        changes.append(Change(row, before, kind, outcome, deltas, judged.flags))
+    store.put(judged.key, document)
+    first, *others = changes
+    first.outcome, first.also = outcome, tuple(others)
+    return first
+
+
+def _owed(has: Deltas, should: Deltas) -> list[tuple[str, int]]:
+    """What is to be moved: out of buckets first, so that none is short for a moment."""
+    buckets = sorted({*has, *should})
+    owed = [(bucket, should.get(bucket, 0) - has.get(bucket, 0)) for bucket in buckets]
+    return sorted((one for one in owed if one[1]), key=lambda one: one[1])
 
 
 def entry_of(change: Change, movement: AnyMovement, received: Instant) -> LedgerEntry:
@@ -77,8 +162,14 @@ def entry_of(change: Change, movement: AnyMovement, received: Instant) -> Ledger
         row.incoming,
         row.safety_stock,
         row.variance,
-        movement,
+        movement if row.location == movement.location else _at(movement, row),
+        change.flags,
     )
+
+
+def _at(movement: AnyMovement, row: StockRow) -> AnyMovement:
+    """The movement as the entry of another row tells it."""
+    return replace(movement, sku=row.sku, location=row.location)
 
 
 def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas]:
@@ -101,18 +192,6 @@ def _safety_stock(store: Rows, row: StockRow, movement: SafetyStockSet) -> tuple
     return Outcome.APPLIED, {"safety_stock": difference}
 
 
-def _count(store: Rows, row: StockRow, movement: Counted) -> tuple[Outcome, Deltas]:
-    outcome, correction = counts.rebase(store, row, movement)
-    return outcome, {"on_hand": correction} if outcome is Outcome.REBASED else {}
-
-
-def _disposition(store: Rows, row: StockRow, movement: Disposed) -> tuple[Outcome, Deltas]:
-    outcome, on_hand, quality_control = returns.dispose(store, movement, row.version)
-    row.quality_control += quality_control
-    deltas = {"quality_control": quality_control} if quality_control else {}
-    return outcome, _also_on_hand(store, row, movement, on_hand, deltas)
-
-
 def _departure(store: Rows, row: StockRow, movement: Departure) -> tuple[Outcome, Deltas]:
     reserved = row.reserved
     outcome, left = holds.sell(
@@ -125,6 +204,10 @@ def _hold(store: Rows, row: StockRow, movement: Hold) -> tuple[Outcome, Deltas]:
     reserved = row.reserved
     outcome = holds.hold(store, row, movement.source, movement.line, movement.quantity)
     return outcome, _reserved(row, reserved)
+
+
+def _pick(store: Rows, row: StockRow, movement: Pick) -> tuple[Outcome, Deltas]:
+    return holds.pick(store, row, movement.source, movement.line, movement.quantity), {}
 
 
 def _release(store: Rows, row: StockRow, movement: Release) -> tuple[Outcome, Deltas]:
@@ -155,15 +238,24 @@ def _also_on_hand(
     return deltas
 
 
-_Handler = Callable[[Rows, StockRow, Any], tuple[Outcome, Deltas]]
-_WAYS: Final[dict[type[Movement], tuple[str, _Handler]]] = {
+_WAYS: Final[dict[type, tuple[str, Callable[[Rows, StockRow, Any], tuple[Outcome, Deltas]]]]] = {
     Delta: ("delta", _delta),
     RecordedAdjustment: ("adjustment", _recorded),
     SafetyStockSet: ("safety_stock", _safety_stock),
-    Counted: ("count", _count),
-    Disposed: ("disposition", _disposition),
     Departure: ("sale", _departure),
     Hold: ("hold", _hold),
     Release: ("release", _release),
+    Pick: ("pick", _pick),
     Fulfil: ("fulfil", _fulfil),
+}
+_STATEMENTS: Final[dict[type, tuple[str, Callable[[Rows, StockRow, Any], Rebased]]]] = {
+    Counted: ("count", counts.count),
+    Booked: ("book", counts.book),
+}
+_DOCUMENTS: Final[dict[type, tuple[str, Callable[[Rows, Any, int], Judged] | None]]] = {
+    Advised: ("advice", documents.advise),
+    AdvisedReceipt: ("receipt", documents.receive),
+    Shipped: ("transfer", documents.ship),
+    Arrived: ("transfer", documents.arrive),
+    ReturnStage: ("return", returns.take),
 }

@@ -12,8 +12,9 @@ class LedgerEntry(Struct, array_like=True, gc=False):
 
     The movement says which SKU and location, and who said what, when. Buckets are the
     balance after it, times in microseconds. `version` is unique within its row,
-    `previous` that of the entry before (-1: none): following it backwards explains a
-    number. A repeat of a version (after a crash) is to be dropped by readers.
+    `previous` that of the entry before (-1: none). Where a movement changed several rows,
+    its entry in another row has that row's location. `flags` say in words what is worth
+    telling. A repeat of a version (after a crash) is to be dropped by readers.
     """
 
     version: int
@@ -31,6 +32,7 @@ class LedgerEntry(Struct, array_like=True, gc=False):
     safety_stock: int
     variance: int
     movement: AnyMovement
+    flags: tuple[str, ...] = ()
 
 
 decode = msgspec.json.Decoder(list[LedgerEntry]).decode

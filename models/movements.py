@@ -21,12 +21,32 @@ MAX_PACKED: Final = 2**PACK_BITS
 INDEX_BITS: Final = 20
 MAX_INDEX: Final = 2**INDEX_BITS - 1
 
+UNSEQUENCED: Final = -1
+"""In place of a sequence: the event has none, its id is its identity."""
+
+
+class Note(Struct, array_like=True, gc=False, frozen=True):
+    """What is worth telling of the event that a movement comes from.
+
+    `time` is the time as sent where `why` says that it was corrected; `code` the line's
+    code where it was an alias.
+    """
+
+    id: str
+    time: str | None = None
+    why: tuple[str, ...] = ()
+    code: str | None = None
+    business_day: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+
 
 class Movement(Struct, array_like=True, gc=False):
     """What every movement has. `effective` is when it happened, corrected.
 
-    Identity is (topic, source, epoch, sequence, line); for a hold, `source` is the
-    reservation and `line` its line.
+    Identity is (topic, source, epoch, sequence, line), without sequence the note's id; for
+    a hold, `source` is the reservation and `line` its line.
     """
 
     sku: str
@@ -40,10 +60,11 @@ class Movement(Struct, array_like=True, gc=False):
     line: int
     effective: Instant
     arrival: str
+    note: Note | None
 
 
 class Delta(Movement, tag="delta", gc=False):
-    """A signed change of one bucket, for a cause: sale, till_return, receipt, adjustment."""
+    """A signed change of one bucket, for a cause: sale, void, till_return, receipt, adjustment."""
 
     cause: str
     bucket: str
@@ -72,20 +93,89 @@ class SafetyStockSet(Movement, tag="safety", gc=False):
 
 
 class Counted(Movement, tag="count", gc=False):
-    """What a count found on hand between `started` and `effective`."""
+    """What a count found on hand between `started` and `effective`, in one area or at all.
+
+    Areas add up when the count is `final`. `shelf` counts leave out picked units.
+    """
 
     count: str
     quantity: int
     started: Instant
+    area: str | None
+    final: bool
+    shelf: bool
 
 
-class Disposed(Movement, tag="disposed", gc=False):
-    """What became of units of one line of a return."""
+class CountClosed(Movement, tag="count_closed", gc=False):
+    """A count is over, told to every partition: open areas take effect.
+
+    `complete`: SKUs of the location that the count did not name were not there.
+    """
+
+    count: str
+    started: Instant
+    complete: bool
+    shelf: bool
+
+
+class Booked(Movement, tag="book", gc=False):
+    """What an ERP's book says, that has read each source of `through` up to a sequence."""
+
+    quantity: int
+    through: dict[str, int]
+    adopt: bool
+
+
+class Advised(Movement, tag="advised", gc=False):
+    """Units announced for `expected`; absolute, the latest statement stands."""
+
+    advice: str
+    quantity: int
+    expected: Instant | None
+    closed: bool
+
+
+class AdvisedReceipt(Movement, tag="advised_receipt", gc=False):
+    """Units of an advice that came; `final`: no more of it will."""
+
+    advice: str
+    bucket: str
+    quantity: int
+    final: bool
+
+
+class Shipped(Movement, tag="shipped", gc=False):
+    """A line of a transfer left `location`."""
+
+    transfer: str
+    transfer_line: int
+    destination: str
+    bucket: str
+    quantity: int
+    expected: Instant | None
+
+
+class Arrived(Movement, tag="arrived", gc=False):
+    """A line of a transfer came to `location`; `final`: no more of it will."""
+
+    transfer: str
+    transfer_line: int
+    departed_from: str
+    bucket: str
+    quantity: int
+    final: bool
+
+
+class ReturnStage(Movement, tag="return", gc=False):
+    """One of the seven stages of a line of a return."""
 
     rma: str
     rma_line: int
-    disposition: str
+    stage: str
     quantity: int
+    disposition: str | None
+    sold_as: str | None
+    reason: str | None
 
 
 class Hold(Movement, tag="hold", gc=False):
@@ -96,6 +186,12 @@ class Hold(Movement, tag="hold", gc=False):
 
 class Release(Movement, tag="release", gc=False):
     """A line of a reservation gives its units back."""
+
+    quantity: int
+
+
+class Pick(Movement, tag="pick", gc=False):
+    """A line of a reservation was taken off the shelf, and waits to leave."""
 
     quantity: int
 
@@ -122,9 +218,16 @@ AnyMovement = (
     | Departure
     | SafetyStockSet
     | Counted
-    | Disposed
+    | CountClosed
+    | Booked
+    | Advised
+    | AdvisedReceipt
+    | Shipped
+    | Arrived
+    | ReturnStage
     | Hold
     | Release
+    | Pick
     | Fulfil
     | ChannelRuleSet
 )
@@ -147,3 +250,8 @@ def ordinal(offset: int, index: int) -> int:
     if index > MAX_INDEX:
         raise ValueError(f"offset {offset} causes more than {MAX_INDEX} records")
     return (offset << INDEX_BITS) | index
+
+
+def cause_of(place: int) -> int:
+    """The offset of the record that an ordinal's record was emitted for."""
+    return place >> INDEX_BITS

@@ -7,23 +7,41 @@ import msgspec
 import xxhash
 
 from models import events, movements, topics
-from models.decoding import sequence_of
-from models.instants import HOUR, Instant, from_datetime
-from models.movements import MAX_INDEX, Delta, Movement, ordinal
+from models.events import pos, returns, warehouse
+from models.instants import Instant
+from models.movements import MAX_INDEX, Delta, Movement, Note, ordinal
+from models.reading import Reading, ReadLine, location_of
 
 _BUCKET_OF_CONDITION: Final = {
     "sellable": "on_hand",
     "quality_control": "quality_control",
     "damaged": "damaged",
 }
-FUTURE: Final[Instant] = 24 * HOUR
-"""How far ahead of its record an event may lie: else one wrong clock ends a row's history."""
 
 _encode = msgspec.json.Encoder().encode
 
 
+class Place:
+    """Where movements come from: the record at hand, and how many it has caused so far."""
+
+    __slots__ = ("index", "offset", "partition")
+
+    def __init__(self, partition: int, offset: int, index: int) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.index = index
+
+    def take(self, number: int) -> int:
+        """The ordinal of the first of `number` more. Raises ValueError past a million."""
+        first = ordinal(self.offset, self.index)
+        self.index += number
+        if self.index > MAX_INDEX:
+            raise ValueError(f"offset {self.offset} causes more than {MAX_INDEX} movements")
+        return first
+
+
 def content_hash(event: events.SourceEvent) -> int:
-    """64 bits over what an event says: its type, its time as sent, its known data.
+    """63 bits over what an event says: its type, its time as sent, its known data.
 
     A resend has a new id and `sentat`, other key order or unknown fields, and is equal.
     """
@@ -33,115 +51,243 @@ def content_hash(event: events.SourceEvent) -> int:
 
 def normalize(
     event: events.SourceEvent,
+    reading: Reading,
+    lines: list[ReadLine],
     arrival: str,
-    lines: frozenset[int] | None,
-    partition: int,
-    offset: int,
-    first_index: int,
-    now: Instant,
+    epoch: int,
+    sequence: int,
+    place: Place,
 ) -> list[Movement]:
-    """The movements of `event`, or of its `lines` only; indexes go up from `first_index`.
-
-    `partition`, `offset` and `now` are those of the record that holds the event; what
-    claims to be from further ahead than `FUTURE` counts as from then. Raises ValueError
-    where the record causes more than a million movements.
-    """
-    topic, build = _WAYS[type(event)]
+    """The movements of `lines` of an event, as they were read."""
+    kind = type(event)
+    topic, build = _WAYS[kind]
     data = event.data
-    wanted: list[Any] = list(data.lines)
-    if lines is not None:
-        wanted = [line for line in wanted if line.line in lines]
-    place = ordinal(offset, first_index)
-    if first_index + len(wanted) > MAX_INDEX:
-        raise ValueError(f"offset {offset} causes more than {MAX_INDEX} movements")
-    sequence = event.sequence
-    if type(sequence) is not int:
-        sequence = sequence_of(event)
-    effective = from_datetime(event.time)
-    effective = min(effective, now + FUTURE)
-    source, epoch, location = event.source, event.epoch, data.location
+    location = data.location if kind in _LOCATED else location_of(event)  # type: ignore[union-attr]
+    note = note_of(event, reading, sequence)
+    partition, source, effective = place.partition, event.source, reading.effective
+    at = place.take(len(lines))
     made: list[Movement] = []
-    for line in wanted:
-        make, sku, when, rest = build(data, line, effective)
+    for line in lines:
+        make, when, rest = build(data, line, effective, reading)
+        code = line[4]
         made.append(
             make(
-                sku,
+                line[1],
                 location,
                 topic,
                 partition,
-                place,
+                at,
                 source,
                 epoch,
                 sequence,
-                line.line,
+                line[0],
                 when,
                 arrival,
+                note if code is None else _with_code(note, event, code),
                 *rest,
             )
         )
-        place += 1
+        at += 1
     return made
 
 
+def voided(
+    event: pos.SaleVoided,
+    reading: Reading,
+    units: list[tuple[int, str, int]],
+    arrival: str,
+    epoch: int,
+    sequence: int,
+    place: Place,
+) -> list[Movement]:
+    """The movements of a void: line, SKU and units of the sale that come back."""
+    at = place.take(len(units))
+    note = note_of(event, reading, sequence)
+    topic = topics.NUMBER[topics.POS_SALES]
+    return [
+        Delta(
+            sku,
+            event.data.location,
+            topic,
+            place.partition,
+            at + number,
+            event.source,
+            epoch,
+            sequence,
+            line,
+            reading.effective,
+            arrival,
+            note,
+            "void",
+            "on_hand",
+            quantity,
+        )
+        for number, (line, sku, quantity) in enumerate(units)
+    ]
+
+
+def closing(
+    event: warehouse.StockCounted, reading: Reading, epoch: int, sequence: int, place: Place
+) -> movements.CountClosed:
+    """The movement that ends a count, of which each partition is sent one."""
+    count = event.data
+    started = reading.effective if count.started is None else reading.instant(count.started)
+    return movements.CountClosed(
+        "",
+        count.location,
+        topics.NUMBER[topics.WAREHOUSE_RECEIPTS],
+        place.partition,
+        place.take(1),
+        event.source,
+        epoch,
+        sequence,
+        0,
+        reading.effective,
+        "in_order",
+        note_of(event, reading, sequence),
+        count.count,
+        min(started, reading.effective),
+        count.complete,
+        count.scope == "shelf",
+    )
+
+
+def note_of(event: events.SourceEvent, reading: Reading, sequence: int) -> Note | None:
+    """What is worth telling of the event; None where it is what its movement says."""
+    day = event.data.business_day if type(event) in _DATED else None  # type: ignore[union-attr]
+    traced = event.correlationid or event.causationid or event.traceparent
+    if not (reading.why or traced or day or sequence == movements.UNSEQUENCED):
+        return None
+    return Note(
+        event.id,
+        event.time.isoformat() if reading.why else None,
+        reading.why,
+        None,
+        day,
+        event.correlationid,
+        event.causationid,
+        event.traceparent,
+    )
+
+
+def _with_code(note: Note | None, event: events.SourceEvent, code: str) -> Note:
+    return msgspec.structs.replace(note or Note(event.id), code=code)
+
+
 _Make = Callable[..., Movement]
-_Made = tuple[_Make, str, Instant, tuple[Any, ...]]
-"""What a line becomes: the movement's kind, its SKU, when it counts, the kind's own fields."""
+_Made = tuple[_Make, Instant, tuple[Any, ...]]
+"""What a line becomes: the movement's kind, when it counts, the kind's own fields."""
 
 _DELTA: Final[_Make] = Delta
 _RECORDED: Final[_Make] = movements.RecordedAdjustment
 _DEPARTURE: Final[_Make] = movements.Departure
 _SAFETY_STOCK: Final[_Make] = movements.SafetyStockSet
 _COUNTED: Final[_Make] = movements.Counted
-_DISPOSED: Final[_Make] = movements.Disposed
+_BOOKED: Final[_Make] = movements.Booked
+_ADVISED: Final[_Make] = movements.Advised
+_ADVISED_RECEIPT: Final[_Make] = movements.AdvisedReceipt
+_SHIPPED: Final[_Make] = movements.Shipped
+_ARRIVED: Final[_Make] = movements.Arrived
+_RETURN: Final[_Make] = movements.ReturnStage
 
 
-def _sale(data: events.Sale, line: events.SaleLine, at: Instant) -> _Made:
-    held = line.reservation
+def _sale(data: pos.Sale, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    held = line[3].reservation
     if held is None:
-        return _DELTA, line.sku, at, ("sale", "on_hand", -line.quantity)
-    return _DEPARTURE, line.sku, at, (line.quantity, held.reservation, held.line)
+        return _DELTA, at, ("sale", "on_hand", -line[2])
+    return _DEPARTURE, at, (line[2], held.reservation, held.line)
 
 
-def _till_return(data: events.TillReturn, line: events.TillReturnLine, at: Instant) -> _Made:
-    bucket = _BUCKET_OF_CONDITION[line.condition]
-    return _DELTA, line.sku, at, ("till_return", bucket, line.quantity)
+def _till_return(data: pos.TillReturn, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    return _DELTA, at, ("till_return", _BUCKET_OF_CONDITION[line[3].condition], line[2])
 
 
-def _receipt(data: events.Receipt, line: events.ReceiptLine, at: Instant) -> _Made:
-    bucket = _BUCKET_OF_CONDITION[line.condition]
-    return _DELTA, line.sku, at, ("receipt", bucket, line.quantity)
+def _receipt(data: warehouse.Receipt, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    bucket = _BUCKET_OF_CONDITION[line[3].condition]
+    if data.advice is None:
+        return _DELTA, at, ("receipt", bucket, line[2])
+    return _ADVISED_RECEIPT, at, (data.advice, bucket, line[2], data.final)
 
 
-def _adjustment(data: events.Adjustment, line: events.AdjustmentLine, at: Instant) -> _Made:
+def _advised(data: warehouse.Advice, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    expected = None if data.expected is None else reading.instant(data.expected)
+    return _ADVISED, at, (data.advice, line[2], expected, data.cancelled)
+
+
+def _shipped(data: warehouse.Shipped, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    expected = None if data.expected is None else reading.instant(data.expected)
+    own = (data.transfer, line[0], data.destination, line[3].bucket, line[2], expected)
+    return _SHIPPED, at, own
+
+
+def _arrived(data: warehouse.Arrived, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    bucket = _BUCKET_OF_CONDITION[line[3].condition]
+    return _ARRIVED, at, (data.transfer, line[0], data.origin, bucket, line[2], data.final)
+
+
+def _adjustment(data: warehouse.Adjustment, line: ReadLine, at: Instant, reading: Reading) -> _Made:
     if data.count is not None:
-        return _RECORDED, line.sku, at, (data.count, line.quantity)
-    return _DELTA, line.sku, at, ("adjustment", line.bucket, line.quantity)
+        return _RECORDED, at, (data.count, line[2])
+    return _DELTA, at, ("adjustment", line[3].bucket, line[2])
 
 
-def _safety_stock(data: events.SafetyStock, line: events.SafetyStockLine, at: Instant) -> _Made:
-    return _SAFETY_STOCK, line.sku, at, (line.quantity,)
+def _safety(data: warehouse.SafetyStock, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    return _SAFETY_STOCK, at, (line[2],)
 
 
-def _count(data: events.Count, line: events.CountLine, at: Instant) -> _Made:
-    counted = at if line.counted_at is None else min(at, from_datetime(line.counted_at))
-    started = counted if data.started is None else min(counted, from_datetime(data.started))
-    return _COUNTED, line.sku, counted, (data.count, line.quantity, started)
+def _count(data: warehouse.Count, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    told = line[3].counted_at
+    counted = at if told is None else min(at, reading.instant(told))
+    started = counted if data.started is None else min(counted, reading.instant(data.started))
+    own = (data.count, line[2], started, data.area, data.final, data.scope == "shelf")
+    return _COUNTED, counted, own
 
 
-def _disposition(data: events.Disposed, line: events.DispositionLine, at: Instant) -> _Made:
-    disposition = line.disposition or data.disposition
-    sku = line.actual_sku or line.sku
-    return _DISPOSED, sku, at, (data.rma, line.line, disposition, line.quantity)
+def _book(data: warehouse.Book, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+    return _BOOKED, at, (line[2], data.through, data.mode == "adopt")
 
 
-_WAYS: Final[dict[type, tuple[int, Callable[[Any, Any, Instant], _Made]]]] = {
-    events.SaleCompleted: (topics.NUMBER[topics.POS_SALES], _sale),
-    events.SaleReturned: (topics.NUMBER[topics.POS_SALES], _till_return),
-    events.ReceiptReceived: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _receipt),
-    events.StockAdjusted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _adjustment),
-    events.SafetyStockSet: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _safety_stock),
-    events.StockCounted: (topics.NUMBER[topics.WAREHOUSE_RECEIPTS], _count),
-    events.ReturnDisposed: (topics.NUMBER[topics.RETURNS_DISPOSITIONS], _disposition),
+def _stage(name: str) -> Callable[[Any, ReadLine, Instant, Reading], _Made]:
+    def build(data: Any, line: ReadLine, at: Instant, reading: Reading) -> _Made:
+        sent = line[3]
+        disposition = None
+        if name == "disposed":
+            disposition = sent.disposition or data.disposition
+        sold_as = sent.sku if sent.actual_sku is not None else None
+        return _RETURN, at, (data.rma, line[0], name, line[2], disposition, sold_as, sent.reason)
+
+    return build
+
+
+_Build = Callable[[Any, ReadLine, Instant, Reading], _Made]
+_BUILDS: Final[dict[str, dict[type, _Build]]] = {
+    topics.POS_SALES: {pos.SaleCompleted: _sale, pos.SaleReturned: _till_return},
+    topics.WAREHOUSE_RECEIPTS: {
+        warehouse.ReceiptReceived: _receipt,
+        warehouse.ShipmentAdvised: _advised,
+        warehouse.TransferShipped: _shipped,
+        warehouse.TransferReceived: _arrived,
+        warehouse.StockAdjusted: _adjustment,
+        warehouse.SafetyStockSet: _safety,
+        warehouse.StockCounted: _count,
+        warehouse.SnapshotTaken: _book,
+    },
+    topics.RETURNS_DISPOSITIONS: {
+        returns.ReturnAuthorized: _stage("authorized"),
+        returns.ReturnShipped: _stage("shipped"),
+        returns.ReturnReceived: _stage("received"),
+        returns.ReturnInspected: _stage("inspected"),
+        returns.ReturnDisposed: _stage("disposed"),
+        returns.ReturnRefunded: _stage("refunded"),
+        returns.ReturnCredited: _stage("credited"),
+    },
+}
+_WAYS: Final[dict[type, tuple[int, _Build]]] = {
+    kind: (topics.NUMBER[topic], build)
+    for topic, builds in _BUILDS.items()
+    for kind, build in builds.items()
 }
 
-_NUMBER: Final = {kind: number for number, kind in enumerate(_WAYS)}
+_DATED: Final = frozenset({pos.SaleCompleted, pos.SaleReturned})
+_LOCATED: Final = frozenset(_WAYS) - {warehouse.TransferShipped, warehouse.TransferReceived}
+_NUMBER: Final = {kind: number for number, kind in enumerate([*_WAYS, pos.SaleVoided])}

@@ -12,7 +12,7 @@ import xxhash
 from msgspec import Struct
 
 from models import rows
-from models.events import Requested
+from models.events.orders import Requested
 from models.instants import SECOND, Instant, to_rfc3339
 from models.outcomes import Outcome
 from models.rows import Row
@@ -76,7 +76,7 @@ class OrderRow(Row, kw_only=True):
 class Command(NamedTuple):
     """What a SKU's owner is asked to do."""
 
-    action: Literal["hold", "release", "fulfil"]
+    action: Literal["hold", "release", "pick", "fulfil"]
     line: Line
 
 
@@ -178,6 +178,17 @@ def release(row: OrderRow) -> Settled:
         return Settled(row, Outcome.RELEASED, close(row, RELEASED))
     fulfilled = row.status == FULFILLED
     return Settled(row, Outcome.ALREADY_FULFILLED if fulfilled else Outcome.ALREADY_RELEASED, [])
+
+
+def pick(row: OrderRow) -> Settled:
+    """The goods were taken off the shelf, and wait to leave."""
+    if row.status in (HELD, CONFIRMED):
+        return Settled(row, Outcome.PICKED, [Command("pick", line) for line in row.lines])
+    outcome = {
+        UNKNOWN: Outcome.UNKNOWN_RESERVATION,
+        FULFILLED: Outcome.ALREADY_FULFILLED,
+    }.get(row.status, Outcome.REFUSED)
+    return Settled(row, outcome, [])
 
 
 def fulfil(row: OrderRow) -> Settled:

@@ -20,6 +20,10 @@ class Arrival(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     GAP_LIMIT = "gap_limit"
+    SUSPECTED_RESET = "suspected_reset"
+    UNSEQUENCED = "unsequenced"
+    BEYOND_IDENTITY = "beyond_identity"
+    IDENTITY_LIMIT = "identity_limit"
 
 
 class Outcome(StrEnum):
@@ -34,7 +38,18 @@ class Outcome(StrEnum):
     BUCKET_NEGATIVE = "bucket_negative"
     IMPLIED_RECEIPT = "implied_receipt"
     RE_DISPOSED = "re_disposed"
-    ALREADY_DISPOSED = "already_disposed"
+    APPLIED_LATE = "applied_late"
+    RETURN_EXCEEDS = "return_exceeds"
+    OTHER_LOCATION = "other_location"
+    IMPLIED_DEPARTURE = "implied_departure"
+    DIVERTED = "diverted"
+    OVER_RECEIPT = "over_receipt"
+    RECEIVED_SHORT = "received_short"
+    LOST_IN_TRANSIT = "lost_in_transit"
+    COMPARED = "compared"
+    ADOPTED = "adopted"
+    SNAPSHOT_BEYOND_HISTORY = "snapshot_beyond_history"
+    PICKED = "picked"
 
     HELD = "held"
     INSUFFICIENT = "insufficient"
@@ -77,6 +92,18 @@ class Code(StrEnum):
     BUCKET_NEGATIVE = "bucket_negative"
     COUNT_BEYOND_HISTORY = "count_beyond_history"
     UNKNOWN_RESERVATION = "unknown_reservation"
+    SUSPECTED_RESET = "suspected_reset"
+    BEYOND_IDENTITY = "beyond_identity"
+    IDENTITY_LIMIT = "identity_limit"
+    UNKNOWN_ITEM = "unknown_item"
+    UNKNOWN_UNIT = "unknown_unit"
+    OFFSET_MISSING = "offset_missing"
+    HELD_FOR_SALE = "held_for_sale"
+    VOID_EXCEEDS_SALE = "void_exceeds_sale"
+    CONTROL_TOTALS = "control_totals"
+    OVER_RECEIPT = "over_receipt"
+    RETURN_EXCEEDS = "return_exceeds"
+    SNAPSHOT_BEYOND_HISTORY = "snapshot_beyond_history"
 
 
 class Rejected(NamedTuple):
@@ -90,3 +117,51 @@ class Rejected(NamedTuple):
     reason: str
     place: int
     original: bytes
+
+
+class Remedy(NamedTuple):
+    """What helps against a refusal: who must act (`service`, `source`, `person`), and how.
+
+    `retry_when` is what makes the service itself append the original again, else empty.
+    """
+
+    owner: str
+    action: str
+    retry_when: str = ""
+
+
+_RESEND: Final = Remedy("source", "correct the event and send it again")
+_LOOK: Final = Remedy("person", "compare with the shelf and the document; adjust or count")
+
+REMEDIES: Final[dict[Code, Remedy]] = {
+    Code.INVALID: _RESEND,
+    Code.UNKNOWN_TYPE: Remedy("source", "send a type and version that the service knows"),
+    Code.WRONG_TOPIC: Remedy("source", "append to the topic of the type"),
+    Code.NOT_SUPPORTED: Remedy("person", "book what the event says by an adjustment"),
+    Code.TOO_LARGE: Remedy("source", "send smaller records"),
+    Code.MISROUTED: Remedy("source", "let the record's key be the source or the reservation"),
+    Code.RESERVED_TYPE: Remedy("source", "do not write the service's own types"),
+    Code.CONFLICT: Remedy("person", "decide which is right; adjust if the first was wrong"),
+    Code.GAP_LIMIT: Remedy("source", "mend the source's counter; open an epoch"),
+    Code.BUCKET_NEGATIVE: _LOOK,
+    Code.COUNT_BEYOND_HISTORY: Remedy("person", "count again"),
+    Code.UNKNOWN_RESERVATION: Remedy("source", "request the reservation first"),
+    Code.SUSPECTED_RESET: Remedy(
+        "person", "if the register started anew, open an epoch", "an epoch is opened"
+    ),
+    Code.BEYOND_IDENTITY: Remedy("person", "it may be a repeat; if it is none, adjust"),
+    Code.IDENTITY_LIMIT: Remedy("source", "number the events: too many are without sequence"),
+    Code.UNKNOWN_ITEM: Remedy("person", "state the item or alias", "the item or alias is stated"),
+    Code.UNKNOWN_UNIT: Remedy("person", "state the item's pack size", "the pack is stated"),
+    Code.OFFSET_MISSING: Remedy(
+        "person",
+        "state the location's zone and that the source may send local times",
+        "both are stated",
+    ),
+    Code.HELD_FOR_SALE: Remedy("service", "wait for the sale", "the sale arrives"),
+    Code.VOID_EXCEEDS_SALE: _LOOK,
+    Code.CONTROL_TOTALS: Remedy("person", "compare the register's journal with its events"),
+    Code.OVER_RECEIPT: _LOOK,
+    Code.RETURN_EXCEEDS: _LOOK,
+    Code.SNAPSHOT_BEYOND_HISTORY: Remedy("source", "take a newer snapshot"),
+}

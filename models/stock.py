@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from models import rows
-from models.instants import HOUR, Instant, to_datetime
+from models.instants import HOUR, SECOND, Instant, to_datetime
 from models.movements import Movement
 from models.outcomes import APPLIED, Outcome
 from models.rows import Row, Rows
@@ -19,7 +19,11 @@ HISTORY: Final[Instant] = 48 * HOUR
 """How far back of a row's newest effective time deltas are kept for late counts."""
 
 MAX_CHUNKS: Final = 512
-"""History rows per stock row; past it the oldest goes and old counts are refused."""
+"""History rows per stock row; past it the oldest deltas are kept as sums by minute only."""
+
+MINUTE: Final[Instant] = 60 * SECOND
+BLOCK: Final[Instant] = 6 * HOUR
+"""The span of one row of sums."""
 
 NEVER: Final[Instant] = -(2**62)
 
@@ -70,12 +74,20 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     counted_at: Instant = NEVER
     counted_by: tuple[str, int, int] | None = None
     counted: int = 0
+    count: str = ""
     variance: int = 0
+    through: dict[str, int] | None = None
+    """Where an ERP's book was adopted: the last sequence that it had read, by source."""
+    picked: int = 0
     safety_at: tuple[Instant, int] | None = None
     recent: Link | None = None
     recent_size: int = 0
     first_chunk: int = 0
     next_chunk: int = 0
+    blocks: list[int] = field(default_factory=list)
+    """Spans of which sums by minute are kept."""
+    summed: Instant = NEVER
+    """Effective time of the newest delta that is kept in a sum only."""
     forgotten: Instant = NEVER
     """Effective time of the newest delta that the history no longer holds."""
 
@@ -105,6 +117,12 @@ class HistoryRow(Row, kw_only=True):
     """Deltas of a stock row that no longer fit in it; written once."""
 
     links: Link | None
+
+
+class SumsRow(Row, kw_only=True):
+    """Deltas of a fast seller, as what left and what came by minute."""
+
+    minutes: dict[int, tuple[int, int]]
 
 
 _BEGINNING: Final = to_datetime(0)
@@ -162,7 +180,8 @@ def shift(store: Rows, row: StockRow, bucket: str, quantity: int, movement: Move
         movement.sequence,
         row.recent,
     )
-    if movement.effective <= row.counted_at and not is_after_count(row, link):
+    doubtful = movement.effective <= row.counted_at or row.through is not None
+    if doubtful and not is_after_count(row, link):
         row.variance -= quantity
         return Outcome.ABSORBED_BY_COUNT
     row.on_hand += quantity
@@ -177,15 +196,27 @@ def is_after_count(row: StockRow, link: Link) -> bool:
     """Whether a delta came after the row's last count, taken in [count_started, counted_at].
 
     Inside that interval sequence decides where the source is the count's own; else a
-    negative delta is taken as after and a positive one as before: promise less.
+    negative delta is taken as after and a positive one as before: promise less. A book
+    says itself how far it had read a source.
     """
+    if row.through is not None and link.source in row.through:
+        return link.sequence > row.through[link.source]
     if link.effective > row.counted_at:
         return True
     if link.effective < row.count_started:
         return False
-    if row.counted_by is not None and row.counted_by[0] == link.source:
-        return (link.epoch, link.sequence) > row.counted_by[1:]
+    by = row.counted_by
+    if by is not None and by[0] == link.source and link.sequence >= 0:
+        return (link.epoch, link.sequence) > by[1:]
     return link.quantity < 0
+
+
+def is_uncertain(row: StockRow, link: Link) -> bool:
+    """Whether only caution decided on which side of the row's count a delta stands."""
+    by = row.counted_by
+    inside = row.count_started <= link.effective <= row.counted_at
+    named = row.through is not None and link.source in row.through
+    return inside and not named and (by is None or by[0] != link.source)
 
 
 def _file_recent(store: Rows, row: StockRow) -> None:
@@ -198,12 +229,56 @@ def _file_recent(store: Rows, row: StockRow) -> None:
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
         links = unlinked(oldest.links) if oldest is not None else []
         newest_of_it = max((link.effective for link in links), default=NEVER)
-        too_many = row.next_chunk - row.first_chunk > MAX_CHUNKS
-        if newest_of_it >= horizon and not too_many:
-            return
-        row.forgotten = max(row.forgotten, newest_of_it)
+        if newest_of_it >= horizon:
+            if row.next_chunk - row.first_chunk <= MAX_CHUNKS:
+                break
+            _sum_up(store, row, links)
+        else:
+            row.forgotten = max(row.forgotten, newest_of_it)
         store.delete(history_key(row, row.first_chunk), row.version)
         row.first_chunk += 1
+    _forget_sums(store, row, horizon)
+
+
+def _sum_up(store: Rows, row: StockRow, links: list[Link]) -> None:
+    blocks: dict[int, list[Link]] = {}
+    for link in links:
+        blocks.setdefault(link.effective // BLOCK, []).append(link)
+        row.summed = max(row.summed, link.effective)
+    for block, added in blocks.items():
+        known = store.get(sums_key(row, block), SumsRow)
+        minutes = dict(known.minutes) if known is not None else {}
+        for link in added:
+            left, came = minutes.get(link.effective // MINUTE, (0, 0))
+            minutes[link.effective // MINUTE] = (
+                left + min(0, link.quantity),
+                came + max(0, link.quantity),
+            )
+        store.put(sums_key(row, block), SumsRow(version=row.version, minutes=minutes))
+        if block not in row.blocks:
+            row.blocks = sorted([*row.blocks, block])
+
+
+def _forget_sums(store: Rows, row: StockRow, horizon: Instant) -> None:
+    while row.blocks and (row.blocks[0] + 1) * BLOCK < horizon:
+        row.forgotten = max(row.forgotten, (row.blocks[0] + 1) * BLOCK)
+        store.delete(sums_key(row, row.blocks[0]), row.version)
+        row.blocks = row.blocks[1:]
+
+
+def sums(store: Rows, row: StockRow) -> dict[int, tuple[int, int]]:
+    """What left and what came, by minute, of the deltas that are kept as sums."""
+    minutes: dict[int, tuple[int, int]] = {}
+    for block in row.blocks:
+        page = store.get(sums_key(row, block), SumsRow)
+        if page is not None:
+            minutes.update(page.minutes)
+    return minutes
+
+
+def sums_key(row: StockRow, block: int) -> str:
+    """The key of a row of sums."""
+    return rows.key("sums", row.sku, row.location, block)
 
 
 def unlinked(link: Link | None) -> list[Link]:
@@ -239,8 +314,10 @@ def history(store: Rows, row: StockRow) -> list[Link]:
     return filed + unlinked(row.recent)
 
 
-def replace_history(store: Rows, row: StockRow, links: list[Link]) -> None:
-    """Keep only `links`: what came before a count is in the count."""
+def replace_history(
+    store: Rows, row: StockRow, links: list[Link], minutes: dict[int, tuple[int, int]]
+) -> None:
+    """Keep only `links` and the sums of `minutes`: what came before a count is in the count."""
     for chunk in range(row.first_chunk, row.next_chunk):
         store.delete(history_key(row, chunk), row.version)
     row.first_chunk = row.next_chunk
@@ -250,3 +327,12 @@ def replace_history(store: Rows, row: StockRow, links: list[Link]) -> None:
         store.put(history_key(row, row.next_chunk), page)
         row.next_chunk += 1
     row.recent, row.recent_size = linked(links[whole:]), len(links) - whole
+    for block in row.blocks:
+        left = {at: both for at, both in minutes.items() if at * MINUTE // BLOCK == block}
+        if left:
+            store.put(sums_key(row, block), SumsRow(version=row.version, minutes=left))
+        else:
+            store.delete(sums_key(row, block), row.version)
+    row.blocks = sorted({at * MINUTE // BLOCK for at in minutes})
+    if not minutes:
+        row.summed = NEVER

@@ -2,7 +2,11 @@
 
 from typing import Final
 
+from models import topics
+from models.movements import AnyMovement, cause_of
+from models.movements import encode as encode_movement
 from models.outcomes import Code
+from streams.engine.sender import Headers
 from streams.engine.stage import Raw, Work
 from streams.routing import Routing
 
@@ -29,12 +33,32 @@ def bury(
 
     After a crash the same letter may come twice, with the same place.
     """
-    headers = [
+    place = (work.topic, work.partition.number, record.offset, index)
+    headers = _headers(code, reason, place)
+    work.emit(routing.dead_letters[work.partition.number], record.key, original, headers)
+
+
+def bury_movement(
+    work: Work, routing: Routing, record: Raw, movement: AnyMovement, code: Code, reason: str
+) -> None:
+    """Say that a movement could not be applied, or only with a doubt.
+
+    The letter names the place of the source's own record, whose bytes intake had taken.
+    """
+    topic = topics.NUMBERED[movement.topic]
+    place = (topic, movement.partition, cause_of(movement.ordinal), movement.line)
+    headers = [*_headers(code, reason, place), ("onhand-sku", movement.sku.encode())]
+    key = movement.source.encode()
+    work.emit(routing.dead_letters[work.partition.number], key, encode_movement(movement), headers)
+
+
+def _headers(code: Code, reason: str, place: tuple[str, int, int, int]) -> Headers:
+    topic, partition, offset, index = place
+    return [
         ("onhand-code", code.encode()),
         ("onhand-reason", reason.encode("utf-8", "replace")[:1024]),
-        ("onhand-topic", work.topic.encode()),
-        ("onhand-partition", str(work.partition.number).encode()),
-        ("onhand-offset", str(record.offset).encode()),
+        ("onhand-topic", topic.encode()),
+        ("onhand-partition", str(partition).encode()),
+        ("onhand-offset", str(offset).encode()),
         ("onhand-index", str(index).encode()),
     ]
-    work.emit(routing.dead_letters[work.partition.number], record.key, original, headers)

@@ -3,7 +3,7 @@
 import msgspec
 
 from models import topics
-from models.events import Decision, HoldDecided, Origin, Tick
+from models.events.service import Decision, HoldDecided, Origin, Tick
 from models.instants import Instant, to_datetime
 from models.movements import Hold, ordinal
 from models.outcomes import Outcome
@@ -27,6 +27,10 @@ def send_decision(work: Work, routing: Routing, hold: Hold, outcome: Outcome) ->
         data=Decision(hold.source, hold.line, outcome.value),
         origin=origin,
     )
+    if hold.note is not None:
+        decided.correlationid = hold.note.correlationid
+        decided.causationid = hold.note.causationid
+        decided.traceparent = hold.note.traceparent
     key, destination = routing.of(hold.source)
     work.emit(routing.reservations[destination], key, msgspec.json.encode(decided))
 

@@ -1,23 +1,72 @@
 """Intake: decode, dedupe per source, order, normalize; movements keyed by SKU come out."""
 
-from models import topics
-from models.arrival import SourceRow, arrive, source_key, visit
-from models.decoding import Decoder, sequence_of
-from models.events import SourceEvent
-from models.normalization import content_hash, normalize
+from typing import Final
+
+from models import announcements, movements, topics, voids
+from models.arrival import (
+    WHOLE,
+    Arrived,
+    Sold,
+    SoldLine,
+    SourceRow,
+    arrive,
+    epoch_of,
+    find_sale,
+    id_hash,
+    identify,
+    leave_open,
+    mended,
+    source_key,
+    visit,
+)
+from models.decoding import Decoder
+from models.events import SourceEvent, pos, service, warehouse
+from models.instants import MILLISECOND, from_datetime
+from models.movements import UNSEQUENCED
+from models.normalization import Place, closing, content_hash, normalize, voided
 from models.outcomes import Arrival, Code
+from models.reading import Held, Reading, ReadLine, location_of, read
+from models.reference import Catalog, Reference
 from models.rows import version
+from streams.controls import REFERENCE_KEY, beat, move_reference, open_epoch
 from streams.dead_letters import bury, bury_if_too_large
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
+from streams.holding import HeldRow, Holding, epoch_want, held_key, sale_want
 from streams.packing import Packing
 from streams.routing import Routing
 
-_CODE_OF_REFUSAL = {Arrival.CONFLICT: Code.CONFLICT, Arrival.GAP_LIMIT: Code.GAP_LIMIT}
-_REASON_OF_REFUSAL = {
-    Arrival.CONFLICT: "the sequence was seen with other content; the first stands",
-    Arrival.GAP_LIMIT: "the source has more gaps or epochs than are kept",
+_REFUSALS: Final = {
+    Arrival.CONFLICT: (
+        Code.CONFLICT,
+        "the sequence or id was seen with other content; the first stands",
+    ),
+    Arrival.GAP_LIMIT: (Code.GAP_LIMIT, "the source has more gaps or epochs than are kept"),
+    Arrival.SUSPECTED_RESET: (
+        Code.SUSPECTED_RESET,
+        "the sequence was seen, but the event is newer than all its source has sent",
+    ),
+    Arrival.BEYOND_IDENTITY: (
+        Code.BEYOND_IDENTITY,
+        "without sequence and older than ids are remembered: it may be a repeat",
+    ),
+    Arrival.IDENTITY_LIMIT: (Code.IDENTITY_LIMIT, "more ids than are remembered"),
 }
+
+
+class Element:
+    """One event of a record, on its way through intake."""
+
+    __slots__ = ("index", "open_lines", "original", "record", "work")
+
+    def __init__(
+        self, work: Work, record: Raw, index: int, original: bytes, open_lines: tuple[int, ...]
+    ) -> None:
+        self.work = work
+        self.record = record
+        self.index = index
+        self.original = original
+        self.open_lines = open_lines
 
 
 class Intake:
@@ -27,22 +76,41 @@ class Intake:
     inputs: tuple[str, ...] = topics.SOURCE_TOPICS
     state = topics.INVENTORY_SOURCES
 
-    def __init__(self, routing: Routing) -> None:
+    def __init__(self, routing: Routing, catalog: Catalog | None = None) -> None:
         self._routing = routing
+        self.catalog = catalog or Catalog()
         self._decoders = {topic: Decoder(topic) for topic in self.inputs}
         self._known: dict[tuple[str, str], tuple[bytes, str]] = {}
         self._packing = Packing(routing)
+        self._holding: dict[int, Holding] = {}
+        self._references: dict[tuple[int, str], Reference] = {}
 
     def opened(self, partition: Partition) -> None:
-        """Nothing is derived from the rows."""
+        """Derive what is held, and which reference data is in use."""
+        self._holding[partition.number] = Holding(partition, self._routing)
+        for topic in self.inputs:
+            offsets = partition.position.reference.get(topic, {})
+            self._references[partition.number, topic] = Reference(self.catalog, offsets)
 
     def closed(self, number: int) -> None:
-        """Drop what the unfinished step would have sent."""
+        """Forget what was derived, and what the unfinished step would have sent."""
         self._packing.drop()
+        self._holding.pop(number, None)
+        for topic in self.inputs:
+            self._references.pop((number, topic), None)
 
     def finish(self, work: Work) -> None:
         """Send the step's movements."""
         self._packing.flush(work)
+
+    def behind_reference(self) -> list[tuple[str, int]]:
+        """Input partitions that do not use the latest reference data yet."""
+        latest = self.catalog.ends
+        return sorted(
+            (topic, number)
+            for (number, topic), reference in self._references.items()
+            if any(reference.offsets.get(name, 0) < end for name, end in latest.items())
+        )
 
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: an event, or an array of events of one source."""
@@ -52,34 +120,31 @@ class Intake:
         value = record.value
         event = decoder.single(value)
         if event is not None:
-            self._accept(work, record, event, 0, value or b"")  # type: ignore[arg-type]
+            element = Element(work, record, 0, value or b"", ())
+            if type(event) is service.ReferenceMoved and record.key == REFERENCE_KEY:
+                return self._move_reference(work, event)
+            self._take(element, event)  # type: ignore[arg-type]
             return True
-        for element in decoder.elements(value):
+        for one in decoder.elements(value):
             taken = True
-            if element.event is not None:
-                taken = self._accept(
-                    work,
-                    record,
-                    element.event,  # type: ignore[arg-type]
-                    element.place,
-                    element.original,
-                    element.open_lines,
-                )
+            if one.event is not None:
+                element = Element(work, record, one.place, one.original, one.open_lines)
+                taken = self._take(element, one.event)  # type: ignore[arg-type]
             if taken:
-                for code, reason, index, original in element.rejected:
+                for code, reason, index, original in one.rejected:
                     bury(work, self._routing, record, code, reason, index, original)
         return True
 
-    def _accept(
+    def _take(
         self,
-        work: Work,
-        record: Raw,
-        event: SourceEvent,
-        index: int,
-        original: bytes,
-        open_lines: tuple[int, ...] = (),
+        element: Element,
+        event: SourceEvent | service.HeartbeatSent | service.EpochOpened | service.ReferenceMoved,
     ) -> bool:
-        """Dedupe and normalize one event; False where nothing of it was new."""
+        """Take one event; False where nothing of it was new."""
+        if type(event) is service.ReferenceMoved:
+            self._bury(element, Code.RESERVED_TYPE, "only the service moves to reference data")
+            return True
+        record, work = element.record, element.work
         source = event.source
         known = self._known.get((work.topic, source))
         if known is None:
@@ -87,9 +152,8 @@ class Intake:
             self._known[work.topic, source] = known
         record_key, key = known
         if record.key != record_key:
-            reason = "the record's key is not the event's source"
-            bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
-            return False
+            self._bury(element, Code.MISROUTED, "the record's key is not the event's source")
+            return True
         partition = work.partition
         row_version = version(partition.position.generation, record.offset)
         row = partition.get(key, SourceRow)
@@ -99,27 +163,309 @@ class Intake:
         row.now = work.now
         if key not in partition.changed:
             partition.put(key, row)
-        arrived = arrive(
-            partition, row, event.epoch, sequence_of(event), content_hash(event), open_lines
-        )
-        if not arrived.is_new:
-            arrival = arrived.arrival
-            if arrival in _CODE_OF_REFUSAL:
-                reason = _REASON_OF_REFUSAL[arrival]
-                code = _CODE_OF_REFUSAL[arrival]
-                bury(work, self._routing, record, code, reason, index, original)
-            return False
-        if event.data.location not in row.locations:
-            visit(row, event.data.location)
-        made = normalize(
+        if type(event) is service.HeartbeatSent:
+            for reason in beat(row, event):
+                self._bury(element, Code.CONTROL_TOTALS, reason)
+            return True
+        if type(event) is service.EpochOpened:
+            open_epoch(work, self._holding[partition.number], row, event)
+            return True
+        return self._accept(element, row, event)  # type: ignore[arg-type]
+
+    def _accept(self, element: Element, row: SourceRow, event: SourceEvent) -> bool:
+        """Dedupe, read and normalize one event; False where nothing of it was new."""
+        work = element.work
+        epoch, sequence, is_latest = _identity(row, event)
+        received = element.record.timestamp * MILLISECOND
+        reading = read(
             event,
-            arrived.text,
-            arrived.lines,
-            partition.number,
-            record.offset,
-            work.index,
-            work.now,
+            row,
+            self._references[work.partition.number, work.topic],
+            received,
+            is_latest=is_latest,
         )
-        work.index += len(made)
-        self._packing.add_all(made)
+        held = reading.held
+        sale: Sold | None = None
+        if type(event) is pos.SaleVoided and not held:
+            sale = find_sale(work.partition, row, event.data.transaction)
+            if sale is None:
+                held = [_waits_for_sale(event)]
+        open_lines = element.open_lines
+        if held:
+            open_lines = (*open_lines, *(one.line for one in held))
+            if 0 in open_lines:
+                open_lines = WHOLE
+        arrived = self._arrive(element, row, event, epoch, sequence, reading, open_lines)
+        if not arrived.is_new:
+            self._refuse(element, row, event, arrived, epoch, sequence, reading)
+            return False
+        if is_latest:
+            row.skew = reading.skew
+        if held or row.held:
+            self._hold(element, row, event, epoch, sequence, reading, held)
+        place = Place(work.partition.number, element.record.offset, work.index)
+        if sale is not None and type(event) is pos.SaleVoided:
+            self._void(element, row, event, sale, arrived, epoch, sequence, reading, place)
+        elif 0 not in open_lines:
+            self._normalize(element, row, event, arrived, epoch, sequence, reading, place)
+        work.index = place.index
         return True
+
+    def _arrive(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+        open_lines: tuple[int, ...],
+    ) -> Arrived:
+        content = content_hash(event)
+        partition = element.work.partition
+        if sequence == UNSEQUENCED:
+            return identify(partition, row, event.id, content, reading.at, open_lines)
+        lines = reading.lines
+        sold = None
+        if type(event) is pos.SaleCompleted:
+            sold = Sold(event.data.transaction, [SoldLine(one[0], one[1], one[2]) for one in lines])
+        units = 0
+        for line in lines:
+            units += line[2]
+        return arrive(partition, row, epoch, sequence, content, reading.at, open_lines, units, sold)
+
+    def _refuse(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        arrived: Arrived,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+    ) -> None:
+        """Nothing of an event is new: a repeat, or a dead letter."""
+        if arrived.arrival not in _REFUSALS:
+            return
+        code, reason = _REFUSALS[arrived.arrival]
+        if arrived.arrival is Arrival.SUSPECTED_RESET:
+            holding = self._holding[element.work.partition.number]
+            key = held_key(row.topic, row.source, epoch, sequence)
+            want = epoch_want(row.topic, row.source)
+            if any(key == known for known, _ in holding.waiting(want)):
+                return
+            held = _held_row(element, row, sequence, reading, [want])
+            holding.hold(row, key, held)
+        self._bury(element, code, reason)
+
+    def _hold(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+        held: list[Held],
+    ) -> None:
+        """Keep the event while some of its lines wait, and let go of what no longer does."""
+        holding = self._holding[element.work.partition.number]
+        number = id_hash(event.id) if sequence == UNSEQUENCED else sequence
+        key = held_key(row.topic, row.source, epoch, number)
+        if held:
+            wants = sorted({one.want for one in held})
+            holding.hold(row, key, _held_row(element, row, number, reading, wants))
+            self._bury(element, held[0].code, "; ".join(one.reason for one in held))
+        else:
+            holding.let_go(row, key)
+        if type(event) is pos.SaleCompleted:
+            holding.append_again(element.work, sale_want(row.source, event.data.transaction))
+
+    def _void(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: pos.SaleVoided,
+        sale: Sold,
+        arrived: Arrived,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+        place: Place,
+    ) -> None:
+        back, exceeding = voids.judge(sale, event)
+        if arrived.lines is not None:
+            back = [one for one in back if one[0] in arrived.lines]
+            exceeding = [line for line in exceeding if line in arrived.lines]
+        if exceeding:
+            if sequence != UNSEQUENCED:
+                leave_open(row, epoch, sequence, tuple(exceeding))
+            self._bury(element, Code.VOID_EXCEEDS_SALE, "more is taken back than was sold")
+        voids.take(sale, back)
+        self._visit(row, event)
+        self._packing.add_all(voided(event, reading, back, arrived.text, epoch, sequence, place))
+
+    def _normalize(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        arrived: Arrived,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+        place: Place,
+    ) -> None:
+        lines = reading.lines
+        if arrived.lines is not None:
+            lines = [one for one in lines if one[0] in arrived.lines]
+        if arrived.arrival is Arrival.RESUBMITTED and sequence != UNSEQUENCED:
+            self._resubmitted(element, row, event, epoch, lines)
+        if type(event) is warehouse.ShipmentAdvised:
+            lines = self._announce(element, row, event, lines, reading, sequence)
+        self._visit(row, event)
+        made = normalize(event, reading, lines, arrived.text, epoch, sequence, place)
+        self._packing.add_all(made)
+        if type(event) is warehouse.StockCounted:
+            self._close_count(element, event, reading, epoch, sequence, place)
+        elif type(event) is warehouse.ReceiptReceived and event.data.final and event.data.advice:
+            self._close_advice(element, row, event, made, reading, place)
+
+    def _resubmitted(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        epoch: int,
+        lines: list[ReadLine],
+    ) -> None:
+        mended(row, epoch, sum(one[2] for one in lines))
+        if type(event) is pos.SaleCompleted:
+            sale = find_sale(element.work.partition, row, event.data.transaction)
+            if sale is not None:
+                known = {one.line for one in sale.lines}
+                new = [one for one in lines if one[0] not in known]
+                sale.lines += [SoldLine(one[0], one[1], one[2]) for one in new]
+
+    def _announce(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: warehouse.ShipmentAdvised,
+        lines: list[ReadLine],
+        reading: Reading,
+        sequence: int,
+    ) -> list[ReadLine]:
+        key = announcements.announced_key(row.topic, row.source, event.data.advice)
+        stated = (reading.effective, sequence)
+        partition = element.work.partition
+        return announcements.announce(partition, key, event, lines, stated, row.version)
+
+    def _close_advice(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: warehouse.ReceiptReceived,
+        made: list[movements.Movement],
+        reading: Reading,
+        place: Place,
+    ) -> None:
+        """A final receipt also ends what its advice announced of other SKUs."""
+        advice = event.data.advice or ""
+        key = announcements.announced_key(row.topic, row.source, advice)
+        for sku in announcements.rest_of(element.work.partition, key, reading.lines):
+            first = made[0]
+            self._packing.add(
+                movements.AdvisedReceipt(
+                    sku,
+                    first.location,
+                    first.topic,
+                    first.partition,
+                    place.take(1),
+                    first.source,
+                    first.epoch,
+                    first.sequence,
+                    0,
+                    first.effective,
+                    first.arrival,
+                    first.note,
+                    advice,
+                    "on_hand",
+                    0,
+                    True,
+                )
+            )
+
+    def _close_count(
+        self,
+        element: Element,
+        event: warehouse.StockCounted,
+        reading: Reading,
+        epoch: int,
+        sequence: int,
+        place: Place,
+    ) -> None:
+        """The end of a count that has areas, or is complete, concerns every partition."""
+        count = event.data
+        if not count.final or (count.area is None and not count.complete):
+            return
+        for number in range(self._routing.partitions):
+            movement = closing(event, reading, epoch, sequence, place)
+            self._packing.send_alone(element.work, number, movement)
+
+    def _visit(self, row: SourceRow, event: SourceEvent) -> None:
+        location = location_of(event)
+        if location not in row.locations:
+            visit(row, location)
+
+    def _move_reference(self, work: Work, event: service.ReferenceMoved) -> bool:
+        number = work.partition.number
+        reference = self._references[number, work.topic]
+        moved = move_reference(self.catalog, reference, event)
+        if moved is None:
+            return False
+        if moved is not reference:
+            self._references[number, work.topic] = moved
+            work.partition.position.reference[work.topic] = moved.offsets
+            self._holding[number].reference_moved(work, moved)
+        return True
+
+    def _bury(self, element: Element, code: Code, reason: str) -> None:
+        work, record = element.work, element.record
+        bury(work, self._routing, record, code, reason, element.index, element.original)
+
+
+def _identity(row: SourceRow, event: SourceEvent) -> tuple[int, int, bool]:
+    """Epoch and sequence of an event, and whether it follows all that its source has sent."""
+    sequence = event.sequence
+    if sequence is None:
+        return 0, UNSEQUENCED, True
+    if type(sequence) is not int:
+        sequence = int(sequence)
+    epoch = event.epoch
+    if row.opened and not epoch and event.time.tzinfo is not None:
+        epoch = epoch_of(row, from_datetime(event.time))
+    if not row.epochs:
+        return epoch, sequence, True
+    latest = row.epochs[-1]
+    newer = epoch > latest.epoch or (epoch == latest.epoch and sequence > latest.last)
+    return epoch, sequence, newer
+
+
+def _waits_for_sale(event: pos.SaleVoided) -> Held:
+    reason = f"the sale {event.data.transaction} has not arrived, or is no longer remembered"
+    return Held(0, Code.HELD_FOR_SALE, reason, sale_want(event.source, event.data.transaction))
+
+
+def _held_row(
+    element: Element, row: SourceRow, number: int, reading: Reading, wants: list[str]
+) -> HeldRow:
+    return HeldRow(
+        version=row.version,
+        topic=row.topic,
+        source=row.source,
+        sequence=number,
+        at=reading.at,
+        wants=wants,
+        original=element.original,
+    )

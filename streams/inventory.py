@@ -5,13 +5,14 @@ from typing import Final
 import msgspec
 
 from models import topics
-from models.inventory import entry_of, transition
+from models.counts import ClosedRow, closed_key, count_key
+from models.inventory import close_count, entry_of, transition
 from models.ledger import LedgerEntry
-from models.movements import ChannelRuleSet, Hold, Movement, decode, place
+from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
 from models.outcomes import APPLIED, Code, Outcome
-from models.rows import version
-from streams.allocations import Allocations
-from streams.dead_letters import bury
+from models.rows import parts, version
+from streams.allocations import SWEEP, Allocations
+from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
 from streams.engine.partition import Partition
 from streams.engine.stage import Raw, Work
@@ -22,6 +23,18 @@ _BURIED: Final = {
     Outcome.COUNT_BEYOND_HISTORY: (
         Code.COUNT_BEYOND_HISTORY,
         "the count is older than the deltas that are kept",
+    ),
+    Outcome.SNAPSHOT_BEYOND_HISTORY: (
+        Code.SNAPSHOT_BEYOND_HISTORY,
+        "the book had read less than the deltas that are kept one by one",
+    ),
+    Outcome.OVER_RECEIPT: (
+        Code.OVER_RECEIPT,
+        "more came than was announced or sent; what came is booked",
+    ),
+    Outcome.RETURN_EXCEEDS: (
+        Code.RETURN_EXCEEDS,
+        "more came back or was decided on than the return allows",
     ),
 }
 LEDGER_PACK: Final = 256
@@ -69,15 +82,45 @@ class Inventory:
             if not (new or cut) and self._trust_origins:
                 self.origins_skipped += 1
                 continue
+            # Rules and ends of counts stand alone in their record, so the cursor is theirs.
             if type(movement) is ChannelRuleSet:
-                # Rules stand alone in their record, so the cursor is theirs.
                 return allocations.rule_set(work, movement, base)
+            if type(movement) is CountClosed:
+                return self._close_count(work, movement, base)
             change = transition(partition, movement, base + index)
             entries.append(entry_of(change, movement, work.now))
             if change.outcome is not APPLIED:
                 self._answer(work, record, movement, change.outcome)
+            if change.also:
+                entries += [entry_of(one, movement, work.now) for one in change.also]
             if allocations.rules:
                 allocations.moved(change, base + index)
+                for one in change.also:
+                    allocations.moved(one, base + index)
+        return True
+
+    def _close_count(self, work: Work, closed: CountClosed, base: int) -> bool:
+        """The end of a count, for each SKU that it concerns, a part per step; False until done."""
+        partition, number = work.partition, work.partition.number
+        allocations, entries = self._allocations[number], self._entries[number]
+        cursor = partition.position.cursor
+        done = cursor.get(self.inputs[0], 0)
+        if done == 0:
+            key = closed_key(closed.location, closed.count)
+            partition.put(key, ClosedRow(version=base, count=closed.count))
+        skus = _concerned(partition, closed)
+        for sku in skus[done : done + SWEEP]:
+            change = close_count(partition, closed, sku, base)
+            if change is None:
+                continue
+            entry = entry_of(change, closed, work.now)
+            entries.append(entry)
+            if allocations.rules:
+                allocations.moved(change, base)
+        if done + SWEEP < len(skus):
+            cursor[self.inputs[0]] = done + SWEEP
+            return False
+        cursor.pop(self.inputs[0], None)
         return True
 
     def finish(self, work: Work) -> None:
@@ -89,10 +132,20 @@ class Inventory:
         entries.clear()
         self._allocations[work.partition.number].send(work)
 
-    def _answer(self, work: Work, record: Raw, movement: Movement, outcome: Outcome) -> None:
+    def _answer(self, work: Work, record: Raw, movement: AnyMovement, outcome: Outcome) -> None:
         if type(movement) is Hold:
             send_decision(work, self._routing, movement, outcome)
         elif outcome in _BURIED:
             code, reason = _BURIED[outcome]
-            original = _encode(movement)
-            bury(work, self._routing, record, code, reason, 0, original)
+            bury_movement(work, self._routing, record, movement, code, reason)
+
+
+def _concerned(partition: Partition, closed: CountClosed) -> list[str]:
+    """SKUs with a part in the count; where it is complete, all that the location has."""
+    counted = count_key("", closed.location, closed.count)
+    names = {**partition.encoded, **partition.live}
+    skus = {parts(name)[-1] for name in names if name.startswith(counted)}
+    if closed.complete:
+        stock = [parts(name) for name in names if name.startswith("stock|")]
+        skus |= {sku for _, sku, location in stock if location == closed.location}
+    return sorted(skus)

@@ -4,11 +4,12 @@ import heapq
 import logging
 from typing import Final
 
-from models import events, movements, orders, topics
+from models import movements, orders, topics
 from models.decoding import Decoder
-from models.events import AnyEvent
+from models.events import MAX_RESERVATION_LINES, AnyEvent, service
+from models.events import orders as commands
 from models.instants import SECOND, Instant, from_datetime
-from models.movements import MAX_INDEX, ChannelRuleSet, ordinal
+from models.movements import MAX_INDEX, ChannelRuleSet, Note, ordinal
 from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
@@ -27,9 +28,12 @@ EXPIRIES: Final = 500
 
 _INPUT: Final = topics.ORDERS_RESERVATIONS
 _TOPIC: Final = topics.NUMBER[_INPUT]
-_ASK: Final[dict[str, type[movements.Hold | movements.Release | movements.Fulfil]]] = {
+_ASK: Final[
+    dict[str, type[movements.Hold | movements.Release | movements.Pick | movements.Fulfil]]
+] = {
     "hold": movements.Hold,
     "release": movements.Release,
+    "pick": movements.Pick,
     "fulfil": movements.Fulfil,
 }
 
@@ -83,7 +87,7 @@ class Orders:
         for element in self._decoder.elements(record.value):
             for code, reason, index, original in element.rejected:
                 bury(work, self._routing, record, code, reason, index, original)
-            if isinstance(element.event, events.Tick):
+            if isinstance(element.event, service.Tick):
                 if record.key == TICK_KEY:
                     return self._expire_due(work, record)
                 reason = "only the service itself lets time pass"
@@ -94,7 +98,7 @@ class Orders:
         return True
 
     def _take(self, work: Work, record: Raw, event: AnyEvent, index: int, original: bytes) -> None:
-        if isinstance(event, events.ChannelRuleSet):
+        if isinstance(event, service.ChannelRuleSet):
             self._broadcast(work, event)
             return
         reservation = event.data.reservation  # type: ignore[union-attr]
@@ -102,7 +106,7 @@ class Orders:
             reason = "the record's key is not the event's reservation"
             bury(work, self._routing, record, Code.MISROUTED, reason, index, original)
             return
-        if isinstance(event, events.HoldDecided):
+        if isinstance(event, service.HoldDecided):
             if not self._is_ours(event):
                 reason = "only the service itself decides"
                 bury(work, self._routing, record, Code.RESERVED_TYPE, reason, index, original)
@@ -121,7 +125,7 @@ class Orders:
             if known is not None
             else orders.blank(reservation, row_version)
         )
-        if isinstance(event, events.HoldDecided):
+        if isinstance(event, service.HoldDecided):
             before = row.status
             settled = orders.decide(row, event.data.line, event.data.outcome)
             if row.status != before:
@@ -131,10 +135,10 @@ class Orders:
             settled = self._command(row, event, work.now)
             command = event.__struct_config__.tag
             orders.tell(row, str(command), settled.outcome, work.now)
-        self._settle(work, settled)
+        self._settle(work, settled, _note_of(event))
         self._bury_refusal(work, record, settled.outcome, index, original)
 
-    def _is_ours(self, event: events.HoldDecided) -> bool:
+    def _is_ours(self, event: service.HoldDecided) -> bool:
         origin = event.origin
         return (
             event.source == SERVICE
@@ -145,15 +149,17 @@ class Orders:
 
     def _command(self, row: OrderRow, event: AnyEvent, now: Instant) -> Settled:
         match event:
-            case events.ReservationRequested():
+            case commands.ReservationRequested():
                 asked = event.data.ttl_seconds or self._settings.default_ttl_seconds
                 ttl = min(asked, self._settings.max_ttl_seconds)
                 return orders.request(row, event.data, now, ttl)
-            case events.ReservationConfirmed():
+            case commands.ReservationConfirmed():
                 return orders.confirm(row)
-            case events.ReservationReleased():
+            case commands.ReservationReleased():
                 return orders.release(row)
-            case events.ReservationFulfilled():
+            case commands.ReservationPicked():
+                return orders.pick(row)
+            case commands.ReservationFulfilled():
                 return orders.fulfil(row)
         raise TypeError(f"no command: {type(event).__name__}")
 
@@ -167,7 +173,7 @@ class Orders:
             reason = "no such reservation was requested"
             bury(work, self._routing, record, Code.UNKNOWN_RESERVATION, reason, index, original)
 
-    def _settle(self, work: Work, settled: Settled) -> None:
+    def _settle(self, work: Work, settled: Settled, note: Note | None = None) -> None:
         row = settled.row
         work.partition.put(order_key(row.reservation), row)
         if row.lapses() and row.lines:
@@ -188,6 +194,7 @@ class Orders:
                     line.line,
                     work.now,
                     "in_order",
+                    note,
                     line.quantity,
                 ),
             )
@@ -197,7 +204,7 @@ class Orders:
         work.index += 1
         return place
 
-    def _broadcast(self, work: Work, event: events.ChannelRuleSet) -> None:
+    def _broadcast(self, work: Work, event: service.ChannelRuleSet) -> None:
         rule = event.data
         for destination in range(self._routing.partitions):
             movement = ChannelRuleSet(
@@ -212,6 +219,7 @@ class Orders:
                 0,
                 from_datetime(event.time),
                 "in_order",
+                None,
                 rule.channel,
                 rule.share,
                 rule.buffer,
@@ -234,7 +242,7 @@ class Orders:
         work.index = cursor.get(_INPUT, 0)
         heap = self._deadlines[work.partition.number]
         for _ in range(EXPIRIES):
-            full = work.index + events.MAX_RESERVATION_LINES > MAX_INDEX
+            full = work.index + MAX_RESERVATION_LINES > MAX_INDEX
             if not heap or heap[0][0] > work.now or full:
                 cursor.pop(_INPUT, None)
                 return True
@@ -245,3 +253,14 @@ class Orders:
                 self._expire_if_due(work, orders.copy_of(known, row_version))
         cursor[_INPUT] = work.index
         return False
+
+
+def _note_of(event: AnyEvent) -> Note | None:
+    if not (event.correlationid or event.causationid or event.traceparent):
+        return None
+    return Note(
+        event.id,
+        correlationid=event.correlationid,
+        causationid=event.causationid,
+        traceparent=event.traceparent,
+    )

@@ -18,6 +18,7 @@ class Routing:
         def everywhere(topic: str) -> list[Destination]:
             return [(settings.topic(topic), number) for number in range(settings.partitions)]
 
+        self.inputs = {topic: everywhere(topic) for topic in topics.SOURCE_TOPICS}
         self.movements = everywhere(topics.INVENTORY_MOVEMENTS)
         self.ledger = everywhere(topics.INVENTORY_LEDGER)
         self.dead_letters = everywhere(topics.DEAD_LETTERS)

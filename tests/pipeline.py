@@ -6,6 +6,7 @@ For tests of meaning. It runs the real stages; only the transport is missing.
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from api.views.base import answer_of
@@ -13,6 +14,7 @@ from models import rows, topics
 from models.arrival import SourceRow, source_key
 from models.ledger import LedgerEntry, decode
 from models.orders import OrderRow, order_key
+from models.reference import Catalog
 from models.stock import StockRow
 from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
@@ -40,7 +42,8 @@ class Pipeline:
     def __init__(self, partitions: int = 2, **settings: Any) -> None:
         self.settings = Settings(partitions=partitions, **settings)
         self.routing = Routing(self.settings)
-        self.intake = Intake(self.routing)
+        self.catalog = Catalog()
+        self.intake = Intake(self.routing, self.catalog)
         self.orders = Orders(self.routing, self.settings)
         self.inventory = Inventory(self.routing)
         self.stages: list[Stage] = [self.intake, self.orders, self.inventory]
@@ -52,20 +55,23 @@ class Pipeline:
                 partition = self.state[stage.name, number] = Partition(number)
                 stage.opened(partition)
 
-    def append(self, topic: str, key: str | None, value: bytes | None) -> Record:
+    def append(
+        self, topic: str, key: str | None, value: bytes | None, at: int | None = None
+    ) -> Record:
+        """`at` is the record's time in milliseconds; without it, the clock moves on."""
         number = self.routing.of(key)[1] if key is not None else 0
         log = self.logs[topic, number]
-        self.clock += 1
+        self.clock = self.clock + 1 if at is None else at
         encoded = None if key is None else key.encode()
         record = Record(encoded, value, number, len(log), self.clock)
         log.append(record)
         return record
 
     def send(self, *events: dict[str, Any] | list[dict[str, Any]]) -> None:
-        """Append events, each list of them as one record, and run."""
+        """Append events, each list of them as one record, received when it happened, and run."""
         for one in events:
             first = one[0] if isinstance(one, list) else one
-            self.append(topic_of(first), key_of(first), json.dumps(one).encode())
+            self.append(topic_of(first), key_of(first), json.dumps(one).encode(), received(one))
         self.run()
 
     def tick(self, seconds: float) -> None:
@@ -165,6 +171,13 @@ class Pipeline:
             (dict(record.headers)["onhand-code"].decode(), record.value)
             for record in self.log(topics.DEAD_LETTERS)
         ]
+
+
+def received(record: dict[str, Any] | list[dict[str, Any]]) -> int:
+    """When a record of events is received, in milliseconds: `rcv`, else the latest time in it."""
+    events = record if isinstance(record, list) else [record]
+    times = [datetime.fromisoformat(str(one.get("rcv", one["time"]))) for one in events]
+    return max(round(time.replace(tzinfo=time.tzinfo or UTC).timestamp() * 1000) for time in times)
 
 
 def topic_of(event: dict[str, Any]) -> str:

@@ -22,7 +22,8 @@ class Position(Row, kw_only=True):
     `cursor` is how much of the record after that is done, where a record's work is cut.
     `origins` are the last ordinals absorbed per origin stream, `now` the latest record
     time in microseconds. `base` is the changelog offset where the position's own batch
-    should start, `rows` how many records of that batch stand before it.
+    should start, `rows` how many records of that batch stand before it. `reference` are
+    the next offsets of the reference topics in use, per input topic.
     """
 
     partition: int
@@ -31,6 +32,7 @@ class Position(Row, kw_only=True):
     cursor: dict[str, int] = field(default_factory=dict)
     origins: dict[int, int] = field(default_factory=dict)
     now: dict[str, Instant] = field(default_factory=dict)
+    reference: dict[str, dict[str, int]] = field(default_factory=dict)
     base: int = 0
     rows: int = 0
     partitions: int = 0
@@ -74,6 +76,10 @@ class Position(Row, kw_only=True):
             },
             origins=_furthest(older.origins, newer.origins),
             now=_furthest(older.now, newer.now),
+            reference={
+                topic: _furthest(older.reference.get(topic, {}), newer.reference.get(topic, {}))
+                for topic in {**older.reference, **newer.reference}
+            },
             base=newer.base,
             rows=newer.rows,
             partitions=newer.partitions,

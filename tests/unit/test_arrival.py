@@ -13,7 +13,7 @@ def arrivals(*sequences, epoch=0, contents=None, store=None, source=None):
     store = Memory() if store is None else store
     source = source or SourceRow(version=1, source="p", topic="pos.sales")
     came = [
-        arrive(store, source, epoch, sequence, (contents or {}).get(place, sequence)).text
+        arrive(store, source, epoch, sequence, (contents or {}).get(place, sequence), 0).text
         for place, sequence in enumerate(sequences)
     ]
     return came, source
@@ -60,7 +60,7 @@ def test_content_is_remembered_for_the_last_thousand_and_older_repeats_are_dupli
     store, source = Memory(), SourceRow(version=1, source="p", topic="pos.sales")
     last = 3000
     arrivals(*range(1, last + 1), store=store, source=source)
-    again = [arrive(store, source, 0, number, -1).text for number in (last, last - 1023, 1)]
+    again = [arrive(store, source, 0, number, -1, 0).text for number in (last, last - 1023, 1)]
     assert again == ["conflict", "conflict", "duplicate"]
     assert len(store) <= arrival.MAX_CHUNKS
 
@@ -75,17 +75,17 @@ def test_too_many_gaps_are_refused_and_leave_the_sequence_unseen(monkeypatch):
 def test_epochs_past_the_limit_are_refused(monkeypatch):
     monkeypatch.setattr(arrival, "MAX_EPOCHS", 2)
     store, source = Memory(), SourceRow(version=1, source="p", topic="pos.sales")
-    came = [arrive(store, source, epoch, 1, 0).text for epoch in (0, 1, 2, 1)]
+    came = [arrive(store, source, epoch, 1, 0, 0).text for epoch in (0, 1, 2, 1)]
     assert came == ["in_order", "in_order", "gap_limit", "duplicate"]
 
 
 def test_refused_lines_stay_open_for_a_corrected_resend():
     store, source = Memory(), SourceRow(version=1, source="p", topic="pos.sales")
-    first = arrive(store, source, 0, 1, 10, open_lines=(2, 3))
-    again = arrive(store, source, 0, 1, 10, open_lines=(2, 3))
-    mended = arrive(store, source, 0, 1, 11, open_lines=(3,))
-    whole = arrive(store, source, 0, 1, 12)
-    late = arrive(store, source, 0, 1, 12)
+    first = arrive(store, source, 0, 1, 10, 0, open_lines=(2, 3))
+    again = arrive(store, source, 0, 1, 10, 0, open_lines=(2, 3))
+    mended = arrive(store, source, 0, 1, 11, 0, open_lines=(3,))
+    whole = arrive(store, source, 0, 1, 12, 0)
+    late = arrive(store, source, 0, 1, 12, 0)
     assert [one.text for one in (first, again, mended, whole, late)] == [
         "in_order",
         "duplicate",

@@ -8,10 +8,12 @@ from tests.pipeline import Pipeline
 
 def test_a_clock_far_ahead_does_not_end_a_rows_history():
     pipeline = Pipeline()
-    pipeline.send(b.count("hh", 1, "2099-01-01T00:00:00Z", 10))
-    pipeline.clock += 2 * 86_400_000
-    pipeline.send(b.sale("p", 1, "2026-11-04T09:00:00Z"))
+    pipeline.send({**b.count("hh", 1, "2099-01-01T00:00:00Z", 10), "rcv": b.moment("08:00")})
+    pipeline.send(b.sale("p", 1, "09:00"))
     assert pipeline.stock()["on_hand"] == 9
+    (count, sale) = pipeline.ledger()
+    assert count.movement.note.why == ("future_clamped",)
+    assert count.movement.note.time == "2099-01-01T00:00:00+00:00"
 
 
 def test_a_record_larger_than_is_decoded_leaves_its_beginning(monkeypatch):

@@ -23,7 +23,7 @@ class Row:
 
     def _common(self, at: float, source: str, sequence: int) -> tuple:
         effective = NOON + round(at * 60_000_000)
-        return ("S", "17", 0, 0, 0, source, 0, sequence, 1, effective, "in_order")
+        return ("S", "17", 0, 0, 0, source, 0, sequence, 1, effective, "in_order", None)
 
     def move(self, movement: m.Movement) -> "Row":
         self._version += 1
@@ -37,14 +37,18 @@ class Row:
     def count(self, at, quantity, started=None, source="hh", sequence=1):
         begun = NOON + round((at if started is None else started) * 60_000_000)
         common = self._common(at, source, sequence)
-        return self.move(m.Counted(*common, "C", quantity, begun))
+        return self.move(
+            m.Counted(*common, f"C{source}{sequence}", quantity, begun, None, True, False)
+        )
 
     def safety(self, at, quantity, sequence=1):
         return self.move(m.SafetyStockSet(*self._common(at, "wms", sequence), quantity))
 
     def disposed(self, at, disposition, quantity=1, sequence=1):
         common = self._common(at, "rd", sequence)
-        return self.move(m.Disposed(*common, "R", 1, disposition, quantity))
+        return self.move(
+            m.ReturnStage(*common, "R", 1, "disposed", quantity, disposition, None, None)
+        )
 
     @property
     def row(self) -> StockRow:
@@ -203,7 +207,7 @@ def test_opening_plus_ledger_deltas_is_always_on_hand(history):
         movement = (
             m.Delta(*common, "sale", "on_hand", units)
             if what == "delta"
-            else m.Counted(*common, "C", units, common[9])
+            else m.Counted(*common, f"C{number}", units, common[9], None, True, False)
         )
         change = transition(store, movement, number)
         total += change.deltas.get("on_hand", 0)

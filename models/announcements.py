@@ -1,0 +1,72 @@
+"""What a source has announced, by advice: so that a revision closes what it leaves out."""
+
+from msgspec import Struct
+
+from models import rows
+from models.events.warehouse import ShipmentAdvised
+from models.instants import Instant
+from models.reading import ReadLine
+from models.rows import Row, Rows
+
+
+class AnnouncedRow(Row, kw_only=True):
+    """SKUs of an advice that stand, as stated (time, sequence), and those left out since."""
+
+    stated: tuple[Instant, int]
+    skus: list[str]
+    gone: list[str] = []
+
+
+class _Line(Struct):
+    """A line that was never sent: an advised SKU that a revision leaves out."""
+
+    line: int
+    sku: str
+    quantity: int = 0
+
+
+def announced_key(topic: str, source: str, advice: str) -> str:
+    """The key of what a source announced by one advice."""
+    return rows.key("announced", topic, source, advice)
+
+
+def announce(
+    store: Rows,
+    key: str,
+    event: ShipmentAdvised,
+    lines: list[ReadLine],
+    stated: tuple[Instant, int],
+    version: int,
+) -> list[ReadLine]:
+    """The lines of an advice, one per SKU, with those that it leaves out at zero units."""
+    known = store.get(key, AnnouncedRow)
+    units: dict[str, ReadLine] = {}
+    for number, sku, quantity, sent, code in lines:
+        first = units.get(sku)
+        told = quantity + (first[2] if first is not None else 0)
+        units[sku] = (number if first is None else first[0], sku, told, sent, code)
+    if known is not None and stated < known.stated:
+        left_out = set(known.gone)
+        gone = sorted(left_out | (set(units) - set(known.skus)))
+        store.put(
+            key, AnnouncedRow(version=version, stated=known.stated, skus=known.skus, gone=gone)
+        )
+        return [line for sku, line in units.items() if sku in known.skus]
+    gone = sorted({*known.skus, *known.gone} - set(units)) if known is not None else []
+    standing = [] if event.data.cancelled else sorted(units)
+    store.put(key, AnnouncedRow(version=version, stated=stated, skus=standing, gone=gone))
+    first_free = max((line[0] for line in lines), default=0) + 1
+    zeros = [
+        (first_free + place, sku, 0, _Line(first_free + place, sku), None)
+        for place, sku in enumerate(gone)
+    ]
+    return [*units.values(), *zeros]
+
+
+def rest_of(store: Rows, key: str, lines: list[ReadLine]) -> list[str]:
+    """Announced SKUs that a final receipt does not name: nothing more of them will come."""
+    known = store.get(key, AnnouncedRow)
+    if known is None:
+        return []
+    named = {line[1] for line in lines}
+    return [sku for sku in known.skus if sku not in named]
