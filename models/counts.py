@@ -102,6 +102,9 @@ def _add_up(
     parts = areas.values()
     started = min(part[1] for part in parts)
     at = max(part[2] for part in parts)
+    if row.count == said.count:
+        # A part that comes late belongs to the count that stands.
+        started, at = min(started, row.count_started), max(at, row.counted_at)
     return rebase(store, row, said, sum(part[0] for part in parts), started, at)
 
 

@@ -39,10 +39,17 @@ class Pack(Struct, omit_defaults=True):
     since: Instant | None = None
 
 
-class ItemFacts(Struct, omit_defaults=True):
-    """`aliases` are other codes of the item: barcodes, supplier codes."""
+class Alias(Struct, omit_defaults=True):
+    """Another code of an item: a barcode, a supplier's code; its own from `since` on."""
 
-    aliases: list[str] = field(default_factory=list)
+    code: str
+    since: Instant | None = None
+
+
+class ItemFacts(Struct, omit_defaults=True):
+    """What is known of an item."""
+
+    aliases: list[Alias] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
 
 
@@ -188,6 +195,46 @@ class Reference:
         packs = [pack for pack in item.packs if pack.uom == uom and (pack.since or at) <= at]
         latest = max(packs, key=lambda pack: pack.since or -(2**62), default=None)
         return latest.units if latest is not None else None
+
+
+def statements(
+    catalog: Catalog, kind: str, name: str, facts: Facts
+) -> list[tuple[str, str, Facts]]:
+    """What is to be written so that `facts` hold: kind, name and value of each record.
+
+    An item's codes are values of their own, so that one that goes over from another item
+    does so in one record.
+    """
+    made: list[tuple[str, str, Facts]] = [(kind, name, facts)]
+    if not isinstance(facts, ItemFacts):
+        return made
+    versions = catalog.versions("item", name)
+    before = versions[-1][1] if versions else ItemFacts()
+    had = {one.code for one in before.aliases} if isinstance(before, ItemFacts) else set()
+    for alias in facts.aliases:
+        made.append(("alias", alias.code, _assigned(catalog, alias, name)))
+    for code in sorted(had - {one.code for one in facts.aliases}):
+        left = [one for one in _known_assigned(catalog, code) if one.sku != name]
+        made.append(("alias", code, AliasFacts(left)))
+    return made
+
+
+def _known_assigned(catalog: Catalog, code: str) -> list[Assigned]:
+    versions = catalog.versions("alias", code)
+    latest = versions[-1][1] if versions else None
+    return latest.assigned if isinstance(latest, AliasFacts) else []
+
+
+def _assigned(catalog: Catalog, alias: Alias, sku: str) -> AliasFacts:
+    since = alias.since
+    if since is None:
+        return AliasFacts([Assigned(sku)])
+    before = [
+        Assigned(one.sku, one.since, min(since, one.until) if one.until is not None else since)
+        for one in _known_assigned(catalog, alias.code)
+        if one.since is None or one.since < since
+    ]
+    return AliasFacts([*before, Assigned(sku, since)])
 
 
 NO_REFERENCE: Final = Reference(Catalog(), {})

@@ -50,6 +50,27 @@ def sale(
     return event("pos.sale.completed.v1", source, sequence, at, data, **more)
 
 
+def voided(
+    source: str,
+    sequence: int,
+    at: str,
+    transaction: str,
+    *lines: dict[str, int],
+    location: str = "17",
+    **said: Any,
+) -> dict[str, Any]:
+    """Without lines, the whole transaction."""
+    data = {"transaction": transaction, "location": location, **said}
+    if lines:
+        data["lines"] = list(lines)
+    return event("pos.sale.voided.v1", source, sequence, at, data)
+
+
+def control(what: str, source: str, at: str, **data: Any) -> dict[str, Any]:
+    """epoch.opened or heartbeat; in the topic of sales."""
+    return event(f"source.{what}.v1", source, None, at, data)
+
+
 def receipt(
     source: str,
     sequence: int,
@@ -59,10 +80,69 @@ def receipt(
     sku: str = "S",
     location: str = "17",
     condition: str = "sellable",
+    uom: str | None = None,
+    **said: Any,
 ) -> dict[str, Any]:
-    line = {"line": 1, "sku": sku, "quantity": quantity, "condition": condition}
-    data = {"receipt": f"{source}-{sequence}", "location": location, "lines": [line]}
+    line: dict[str, Any] = {"line": 1, "sku": sku, "quantity": quantity, "condition": condition}
+    if uom is not None:
+        line["uom"] = uom
+    data = {"receipt": f"{source}-{sequence}", "location": location, "lines": [line], **said}
     return event("warehouse.receipt.received.v1", source, sequence, at, data)
+
+
+def advised(
+    source: str,
+    sequence: int,
+    at: str,
+    advice: str,
+    *lines: tuple[str, int],
+    expected: str | None = None,
+    location: str = "17",
+    **said: Any,
+) -> dict[str, Any]:
+    told = [
+        {"line": number, "sku": sku, "quantity": quantity}
+        for number, (sku, quantity) in enumerate(lines, start=1)
+    ]
+    data = {"advice": advice, "location": location, "lines": told, **said}
+    if expected is not None:
+        data["expected"] = expected
+    return event("warehouse.shipment.advised.v1", source, sequence, at, data)
+
+
+def transfer(
+    what: str,
+    source: str,
+    sequence: int,
+    at: str,
+    transfer: str,
+    quantity: int,
+    *,
+    origin: str,
+    to: str,
+    sku: str = "S",
+    **said: Any,
+) -> dict[str, Any]:
+    """shipped or received; one line."""
+    line = {"line": 1, "sku": sku, "quantity": quantity}
+    data = {"transfer": transfer, "from": origin, "to": to, "lines": [line], **said}
+    return event(f"warehouse.transfer.{what}.v1", source, sequence, at, data)
+
+
+def snapshot(
+    source: str,
+    sequence: int,
+    at: str,
+    quantity: int,
+    through: dict[str, int],
+    mode: str,
+    *,
+    sku: str = "S",
+    location: str = "17",
+) -> dict[str, Any]:
+    lines = [{"line": 1, "sku": sku, "quantity": quantity}]
+    data = {"location": location, "through": through, "mode": mode, "lines": lines}
+    return event("inventory.snapshot.taken.v1", source, sequence, at, data)
 
 
 def adjusted(
@@ -97,15 +177,35 @@ def count(
     sku: str = "S",
     location: str = "17",
     started: str | None = None,
+    **said: Any,
 ) -> dict[str, Any]:
     data: dict[str, Any] = {
         "count": f"{source}-{sequence}",
         "location": location,
         "lines": [{"line": 1, "sku": sku, "quantity": quantity}],
+        **said,
     }
     if started is not None:
         data["started"] = moment(started)
     return event("warehouse.stock.counted.v1", source, sequence, at, data)
+
+
+def returned(
+    stage: str,
+    source: str,
+    sequence: int,
+    at: str,
+    quantity: int,
+    *,
+    rma: str = "R1",
+    sku: str = "S",
+    location: str = "17",
+    **line: Any,
+) -> dict[str, Any]:
+    """authorized, shipped, received, inspected, refunded or credited."""
+    told = {"line": 1, "sku": sku, "quantity": quantity, **line}
+    data = {"rma": rma, "location": location, "lines": [told]}
+    return event(f"returns.return.{stage}.v1", source, sequence, at, data)
 
 
 def disposed(

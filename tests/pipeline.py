@@ -14,8 +14,9 @@ from models import rows, topics
 from models.arrival import SourceRow, source_key
 from models.ledger import LedgerEntry, decode
 from models.orders import OrderRow, order_key
-from models.reference import Catalog
+from models.reference import TOPIC_OF_KIND, Catalog, Facts, reference_key, stated, statements
 from models.stock import StockRow
+from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
 from streams.engine.stage import Outputs, Stage, Work
@@ -131,6 +132,23 @@ class Pipeline:
             work.end()
         return moved
 
+    def put(self, kind: str, name: str, facts: Facts) -> None:
+        """State reference data, and have every input use it from here on."""
+        for one, called, value in statements(self.catalog, kind, name, facts):
+            topic = TOPIC_OF_KIND[one]
+            record = stated(value, self.catalog.versions(one, called))
+            self.catalog.take(topic, reference_key(one, called), self.catalog.ends[topic], record)
+        self.move_reference()
+        self.run()
+
+    def move_reference(self) -> None:
+        """Append the record that moves every input to the latest reference data."""
+        moved = reference_moved(self.catalog, self.clock * 1000)
+        for number in range(self.settings.partitions):
+            for topic in topics.SOURCE_TOPICS:
+                log = self.logs[topic, number]
+                log.append(Record(REFERENCE_KEY, moved, number, len(log), self.clock))
+
     # -- answers
 
     def stock(self, sku: str = "S", location: str = "17") -> dict[str, Any]:
@@ -183,6 +201,8 @@ def received(record: dict[str, Any] | list[dict[str, Any]]) -> int:
 def topic_of(event: dict[str, Any]) -> str:
     return {
         "pos": topics.POS_SALES,
+        "source": topics.POS_SALES,
+        "inventory": topics.WAREHOUSE_RECEIPTS,
         "warehouse": topics.WAREHOUSE_RECEIPTS,
         "returns": topics.RETURNS_DISPOSITIONS,
         "orders": topics.ORDERS_RESERVATIONS,
