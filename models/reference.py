@@ -118,17 +118,22 @@ class Catalog:
         self.ends: dict[str, int] = dict.fromkeys(topics.REFERENCE_TOPICS, 0)
         """The next offset of each reference topic."""
 
-    def take(self, topic: str, key: str, offset: int, value: bytes) -> None:
-        """Take one record of a reference topic. Raises msgspec.MsgspecError where it is none."""
-        kind = key.partition("|")[0]
-        facts = _KINDS[kind]
-        found = _decode(value)
-        known = dict(self._versions.get(key, ()))
-        for earlier, raw in found.earlier:
-            known.setdefault(earlier, msgspec.json.decode(raw, type=facts))
-        known[offset] = msgspec.json.decode(found.value, type=facts)
-        self._versions[key] = sorted(known.items(), key=lambda version: version[0])
+    def take(self, topic: str, key: str, offset: int, value: bytes) -> bool:
+        """Take one record of a reference topic; False where it holds no reference data."""
         self.ends[topic] = max(self.ends[topic], offset + 1)
+        facts = _KINDS.get(key.partition("|")[0])
+        if facts is None:
+            return False
+        known = dict(self._versions.get(key, ()))
+        try:
+            found = _decode(value)
+            for earlier, raw in found.earlier:
+                known.setdefault(earlier, msgspec.json.decode(raw, type=facts))
+            known[offset] = msgspec.json.decode(found.value, type=facts)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        self._versions[key] = sorted(known.items(), key=lambda version: version[0])
+        return True
 
     def versions(self, kind: str, name: str) -> list[tuple[int, Facts]]:
         """What was ever stated of a name: (offset, value), ascending."""

@@ -10,6 +10,7 @@ import faust
 from faust.stores import STORES
 
 from models.instants import Instant
+from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY, tick
 from streams.engine import transport
 from streams.engine.engine import Engine
@@ -21,6 +22,7 @@ from streams.engine.tables import RawSchema
 from streams.intake import Intake
 from streams.inventory import Inventory
 from streams.orders import Orders
+from streams.references import References
 from streams.routing import Routing
 from streams.settings import Settings
 
@@ -32,9 +34,11 @@ class App(faust.App):  # type: ignore[misc]
 
     flow: Engine
     ticks: Sender
+    references: References
     shutdown_seconds: float
 
     async def on_start(self) -> None:
+        await self.references.start()
         await self.flow.start()
         await self.ticks.start()
         await super().on_start()
@@ -46,6 +50,7 @@ class App(faust.App):  # type: ignore[misc]
             force.start()
             await self.flow.stop()
             await self.ticks.stop()
+            await self.references.stop()
         await super().stop()
 
 
@@ -81,9 +86,11 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
     app.shutdown_seconds = settings.shutdown_seconds
     trust_origins = settings.unsafe_without != "origins"
     routing = Routing(settings)
+    app.references = References(settings)
+    intake = Intake(routing, app.references.catalog)
     orders = Orders(routing, settings, trust_origins=trust_origins)
     inventory = Inventory(routing, trust_origins=trust_origins)
-    for stage in (Intake(routing), orders, inventory):
+    for stage in (intake, orders, inventory):
         if stage.name in stages:
             _agent(app, settings, stage)
 
@@ -94,6 +101,7 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
     @app.timer(TICK_SECONDS)  # type: ignore[untyped-decorator]
     async def let_time_pass() -> None:
         await _tick(app, orders, routing)
+        await _move_reference(app, intake, routing)
 
     return app
 
@@ -138,3 +146,14 @@ async def _tick(app: App, orders: Orders, routing: Routing) -> None:
     if due:
         record = (TICK_KEY, tick(now), NO_HEADERS)
         await app.ticks.send_outputs({routing.reservations[number]: [record] for number in due})
+
+
+async def _move_reference(app: App, intake: Intake, routing: Routing) -> None:
+    """Append a record to each input partition that does not use the latest reference data yet."""
+    behind = intake.behind_reference()
+    if behind:
+        value = reference_moved(intake.catalog, time.time_ns() // 1_000)
+        record = (REFERENCE_KEY, value, NO_HEADERS)
+        await app.ticks.send_outputs(
+            {routing.inputs[topic][number]: [record] for topic, number in behind}
+        )

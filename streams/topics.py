@@ -45,7 +45,13 @@ def configs(settings: Settings) -> dict[str, dict[str, str]]:
         topics.INVENTORY_SOURCES: state,
         topics.ORDERS_STATE: state,
         topics.CHANNEL_ALLOCATIONS: state,
+        **dict.fromkeys(topics.REFERENCE_TOPICS, state),
     }
+
+
+def partitions_of(settings: Settings, name: str) -> int:
+    """How many partitions a topic has: reference data is one log each, so that it has one order."""
+    return 1 if name in topics.REFERENCE_TOPICS else settings.partitions
 
 
 async def create(settings: Settings) -> dict[str, str]:
@@ -69,7 +75,10 @@ async def _create_one(
     admin: AIOKafkaAdminClient, settings: Settings, name: str, config: Mapping[str, str]
 ) -> str:
     topic = NewTopic(
-        settings.topic(name), settings.partitions, settings.replication, topic_configs=dict(config)
+        settings.topic(name),
+        partitions_of(settings, name),
+        settings.replication,
+        topic_configs=dict(config),
     )
     response = await admin.create_topics([topic])
     code = response.topic_errors[0][1]
@@ -82,8 +91,8 @@ async def _create_one(
 
 
 async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
-    names = [settings.topic(name) for name in configs(settings)]
-    for described in await admin.describe_topics(names):
-        have = len(described["partitions"])
-        if have not in (0, settings.partitions):
-            raise PartitionMismatchError(described["topic"], have, settings.partitions)
+    wanted = {settings.topic(name): partitions_of(settings, name) for name in configs(settings)}
+    for described in await admin.describe_topics(list(wanted)):
+        have, want = len(described["partitions"]), wanted[described["topic"]]
+        if have not in (0, want):
+            raise PartitionMismatchError(described["topic"], have, want)

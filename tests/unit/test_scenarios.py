@@ -12,7 +12,6 @@ from tests import scenarios
 from tests.pipeline import Pipeline, key_of, received, topic_of
 from tests.scenarios import Event, Expect, Put
 
-
 KINDS = {"locations": LocationFacts, "items": ItemFacts, "sources": SourceFacts}
 
 
