@@ -4,22 +4,43 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import msgspec
 from fastapi import FastAPI
 
-from api import availability, channels, events, health, metrics, problems, reservations, sources
+from api import (
+    availability,
+    channels,
+    events,
+    exceptions,
+    explain,
+    health,
+    metrics,
+    problems,
+    reference,
+    reservations,
+    returns,
+    sources,
+)
 from api.allocation_feed import AllocationFeed
+from api.archive.following import ArchiveFollowing
+from api.archive.store import Archive
 from api.paths import RawPaths
 from api.producing import Producing
+from api.records import Record
 from api.settings import Settings
 from api.state import State
-from api.views.base import View
+from api.views.base import Update, View
 from api.views.following import Following
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
 from api.watching import Watching
+from models import topics
+from models.reference import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +54,19 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    for part in (availability, sources, events, reservations, channels, health, metrics):
+    for part in (
+        availability,
+        explain,
+        sources,
+        events,
+        reservations,
+        channels,
+        returns,
+        exceptions,
+        reference,
+        health,
+        metrics,
+    ):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(metrics.Measured)
@@ -46,25 +79,83 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     view = _view(settings)
     watching, feed, producing = Watching(), AllocationFeed(), Producing(settings)
-    following = Following(
-        view,
-        settings.kafka,
-        settings.topic,
-        on_order=watching.changed,
-        on_allocations=feed.take,
-    )
-    app.state.onhand = State(settings, view, following, watching, feed, producing)
-    await producing.start()
-    task = asyncio.create_task(following.run())
-    task.add_done_callback(_end_process)
-    try:
-        yield
-    finally:
-        task.remove_done_callback(_end_process)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await producing.stop()
-        await view.close()
+    catalog = Catalog()
+    use: dict[int, dict[str, dict[str, int]]] = {}
+    with TemporaryDirectory(
+        prefix="onhand-archive-", dir=settings.archive_folder or None
+    ) as folder:
+        archive = Archive(Path(folder) / "archive.sqlite", settings.archive_entries)
+        archived = ArchiveFollowing(archive, settings.kafka, settings.topic)
+
+        def on_row(update: Update) -> None:
+            watching.changed(update.key)
+            archived.offer(update)
+
+        following = Following(
+            view,
+            settings.kafka,
+            settings.topic,
+            on_row=on_row,
+            on_position=lambda value: _note_use(use, value),
+            others={
+                topics.CHANNEL_ALLOCATIONS: feed.take,
+                **{name: _taker(catalog, name, watching) for name in topics.REFERENCE_TOPICS},
+            },
+        )
+        app.state.onhand = State(
+            settings,
+            view,
+            following,
+            watching,
+            feed,
+            producing,
+            archive,
+            archived,
+            catalog,
+            use,
+            asyncio.Lock(),
+        )
+        await producing.start()
+        await archive.start()
+        work = (following.run(), archived.run(), archived.put_rows())
+        tasks = [asyncio.create_task(one) for one in work]
+        for task in tasks:
+            task.add_done_callback(_end_process)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.remove_done_callback(_end_process)
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await producing.stop()
+            await archive.stop()
+            await view.close()
+
+
+def _taker(catalog: Catalog, topic: str, watching: Watching) -> Callable[[list[Record]], None]:
+    def take(records: list[Record]) -> None:
+        for record in records:
+            key = (record.key or b"").decode("utf-8", "replace")
+            catalog.take(topic, key, record.offset, record.value or b"")
+        watching.changed(reference.REFERENCE)
+
+    return take
+
+
+class _Position(msgspec.Struct):
+    """What the front reads of intake's positions."""
+
+    partition: int
+    reference: dict[str, dict[str, int]] = {}
+
+
+_position = msgspec.json.Decoder(_Position).decode
+
+
+def _note_use(use: dict[int, dict[str, dict[str, int]]], value: bytes) -> None:
+    position = _position(value)
+    use[position.partition] = position.reference
 
 
 def _view(settings: Settings) -> View:

@@ -8,11 +8,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import ORJSONResponse
 
 from api.problems import Problem
-from api.state import state_of
+from api.state import State, state_of
 from models import topics
+from models.arrival import SourceRow
 from models.decoding import Decoder
 from models.events import SERVICE_PREFIX, TOPIC_OF_TYPE, TYPES_OF_ANY_TOPIC
 from models.outcomes import Code
+from models.rows import decode
+from models.topics import SOURCE_TOPICS
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -21,6 +24,8 @@ Record = tuple[str, str, bytes]
 
 class _Head(msgspec.Struct):
     type: str
+    source: str = ""
+    subject: str | None = None
 
 
 _head_of = msgspec.json.Decoder(_Head).decode
@@ -41,7 +46,7 @@ async def accept(request: Request) -> Response:
     records: list[Record] = []
     errors: list[dict[str, Any]] = []
     for index, element in enumerate(elements):
-        taken = _record_of(element, index)
+        taken = await _record_of(state, element, index)
         if isinstance(taken, dict):
             errors.append(taken)
         else:
@@ -76,16 +81,20 @@ def _elements(body: bytes) -> list[bytes]:
     return elements
 
 
-def _record_of(element: bytes, index: int) -> Record | dict[str, Any]:
+async def _record_of(state: State, element: bytes, index: int) -> Record | dict[str, Any]:
     try:
-        kind = _head_of(element).type
+        head = _head_of(element)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _error(index, Code.INVALID, str(error))
+    kind = head.type
     if kind.startswith(SERVICE_PREFIX):
         return _error(index, Code.RESERVED_TYPE, f"{kind} is the service's own")
-    if kind in TYPES_OF_ANY_TOPIC:
-        return _error(index, Code.NOT_SUPPORTED, kind)
     topic = TOPIC_OF_TYPE.get(kind)
+    if kind in TYPES_OF_ANY_TOPIC:
+        topic = await _topic_of_control(state, head)
+        if topic is None:
+            reason = "name the topic as `subject`: the source is not known in exactly one"
+            return _error(index, Code.WRONG_TOPIC, reason)
     if topic is None:
         return _error(index, Code.UNKNOWN_TYPE, kind)
     (decoded,) = decoder(topic).elements(element)
@@ -95,6 +104,14 @@ def _record_of(element: bytes, index: int) -> Record | dict[str, Any]:
     event: Any = decoded.event
     key = event.data.reservation if topic == topics.ORDERS_RESERVATIONS else event.source
     return topic, key, element
+
+
+async def _topic_of_control(state: State, head: _Head) -> str | None:
+    """The topic of a source's control: its subject, or the one that the source writes to."""
+    if head.subject in SOURCE_TOPICS:
+        return head.subject
+    known = [decode(value, SourceRow).topic for value in await state.view.source(head.source)]
+    return known[0] if len(known) == 1 else None
 
 
 def _error(index: int, code: Code, reason: str) -> dict[str, Any]:

@@ -24,6 +24,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(16_000_000, ge=1024, description="bytes of a request at most")
     max_query: int = Field(1_000, ge=1, description="items of one availability query at most")
+    archive_folder: str = Field(
+        "", description="folder of the archive's file, removed at the end; empty: a temporary one"
+    )
+    archive_entries: int = Field(
+        5_000_000, ge=1_000, description="ledger entries kept for explanations, about 300 B each"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def topic(self, name: str) -> str:

@@ -1,15 +1,19 @@
 """What the routes of one process share."""
 
+import asyncio
 from dataclasses import dataclass
 
 from fastapi import Request
 
 from api.allocation_feed import AllocationFeed
+from api.archive.following import ArchiveFollowing
+from api.archive.store import Archive
 from api.producing import Producing
 from api.settings import Settings
 from api.views.base import View
 from api.views.following import Following
 from api.watching import Watching
+from models.reference import Catalog
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,12 @@ class State:
     watching: Watching
     feed: AllocationFeed
     producing: Producing
+    archive: Archive
+    archive_following: ArchiveFollowing
+    catalog: Catalog
+    reference_use: dict[int, dict[str, dict[str, int]]]
+    """By partition and input topic, the reference offsets in use."""
+    reference_lock: asyncio.Lock
 
 
 def state_of(request: Request) -> State:

@@ -216,8 +216,7 @@ def statements(
     versions = catalog.versions("item", name)
     before = versions[-1][1] if versions else ItemFacts()
     had = {one.code for one in before.aliases} if isinstance(before, ItemFacts) else set()
-    for alias in facts.aliases:
-        made.append(("alias", alias.code, _assigned(catalog, alias, name)))
+    made += [("alias", one.code, _assigned(catalog, one, name)) for one in facts.aliases]
     for code in sorted(had - {one.code for one in facts.aliases}):
         left = [one for one in _known_assigned(catalog, code) if one.sku != name]
         made.append(("alias", code, AliasFacts(left)))

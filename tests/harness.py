@@ -15,9 +15,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from local.lag import Lag
+from local.processes import wait_until
 from local.service import Service
 from models import topics
-from tests.pipeline import key_of, topic_of
+from tests.pipeline import key_of, received, topic_of
 
 T = TypeVar("T")
 
@@ -74,13 +75,18 @@ class Harness:
 
     # -- writing
 
-    def append(self, topic: str, *records: tuple[str | None, bytes | None]) -> None:
-        """Append raw records, in order."""
+    def append(
+        self, topic: str, *records: tuple[str | None, bytes | None], at: int | None = None
+    ) -> None:
+        """Append raw records, in order. `at`, in milliseconds, counts where records tell time."""
 
         async def work() -> None:
             acks = [
                 await self._producer.send(
-                    self.prefix + topic, value, key=None if key is None else key.encode()
+                    self.prefix + topic,
+                    value,
+                    key=None if key is None else key.encode(),
+                    timestamp_ms=at,
                 )
                 for key, value in records
             ]
@@ -93,7 +99,17 @@ class Harness:
         """Append events, each list of them as one record."""
         for one in events:
             first = one[0] if isinstance(one, list) else one
-            self.append(topic_of(first), (key_of(first), json.dumps(one).encode()))
+            record = (key_of(first), json.dumps(one).encode())
+            self.append(topic_of(first), record, at=received(one))
+
+    def put_reference(self, kind: str, name: str, facts: dict[str, Any]) -> None:
+        """State reference data, and wait until every input uses it."""
+        answer = self.put(f"/v1/reference/{kind}/{name}", facts)
+        assert answer.status_code == 202, answer.text
+        wait_until(
+            lambda: self.get("/v1/reference/status").json()["current"], 30, "reference in use"
+        )
+        self.settle()
 
     def truncate(self, topic: str) -> None:
         """Delete every record of a topic, as retention would."""

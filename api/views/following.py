@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from api.archive.following import KINDS
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
@@ -16,6 +17,7 @@ from models.rows import head
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
+_KNOWN: Final = _SERVED | KINDS
 _FETCH_WAIT_MS: Final = 200
 _STAMP_SECONDS: Final = 0.01
 
@@ -32,21 +34,27 @@ class Following:
         bootstrap: str,
         topic: Callable[[str], str],
         *,
-        on_order: Callable[[str], None],
-        on_allocations: Callable[[Iterable[Record]], None],
+        on_row: Callable[[Update], None],
+        on_position: Callable[[bytes], None],
+        others: dict[str, Callable[[list[Record]], None]],
     ) -> None:
+        """`on_row` is told of every row but stock, `on_position` of intake's positions.
+
+        `others` take the records of further topics, which are no rows.
+        """
         self.ready = asyncio.Event()
         self._view = view
         self._bootstrap = bootstrap
-        self._allocations = topic(topics.CHANNEL_ALLOCATIONS)
+        self._others = {topic(name): take for name, take in others.items()}
+        self._sources = topic(topics.INVENTORY_SOURCES)
         self._topics = (
             topic(topics.INVENTORY_STATE),
-            topic(topics.INVENTORY_SOURCES),
+            self._sources,
             topic(topics.ORDERS_STATE),
-            self._allocations,
+            *self._others,
         )
-        self._on_order = on_order
-        self._on_allocations = on_allocations
+        self._on_row = on_row
+        self._on_position = on_position
         self._next: dict[TopicPartition, int] = {}
         self._stamped = 0.0
 
@@ -87,22 +95,27 @@ class Following:
 
     async def _take(self, tp: TopicPartition, records: list[Record]) -> None:
         self._next[tp] = records[-1].offset + 1
-        if tp.topic == self._allocations:
-            self._on_allocations(records)
+        take = self._others.get(tp.topic)
+        if take is not None:
+            take(records)
             return
         latest: dict[str, Update] = {}
         for record in records:
             key = (record.key or b"").decode()
-            if kind_of(key) not in _SERVED or record.value is None:
+            kind = kind_of(key)
+            if kind not in _KNOWN or record.value is None:
+                if kind == "position" and tp.topic == self._sources and record.value is not None:
+                    self._on_position(record.value)
                 continue
             version, gone = head(record.value)
             known = latest.get(key)
             if known is None or known.version < version:
                 latest[key] = Update(key, version, None if gone else record.value)
-        await self._view.apply(list(latest.values()))
-        for key in latest:
-            if kind_of(key) == "order":
-                self._on_order(key)
+        served = [update for key, update in latest.items() if kind_of(key) in _SERVED]
+        await self._view.apply(served)
+        for key, update in latest.items():
+            if kind_of(key) != "stock":
+                self._on_row(update)
 
     async def _judge_ready(
         self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]

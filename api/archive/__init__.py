@@ -1,0 +1,1 @@
+"""What is searched rather than looked up: ledger, dead letters and documents, on local disk."""

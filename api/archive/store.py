@@ -1,0 +1,212 @@
+"""The archive: a SQLite file of this process, rebuilt from the logs at every start.
+
+It answers what no view in memory should hold: the ledger by row, dead letters by code,
+documents by name. Its memory is bounded by the page cache, its size by `max_entries`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+CACHE_KIB: Final = 32_768
+_SCHEMA: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE entries (
+    stock TEXT NOT NULL, version INTEGER NOT NULL, received INTEGER NOT NULL,
+    effective INTEGER NOT NULL, sets INTEGER NOT NULL, entry BLOB NOT NULL
+);
+CREATE UNIQUE INDEX entries_by_stock ON entries (stock, version);
+CREATE TABLE letters (
+    id TEXT PRIMARY KEY, code TEXT NOT NULL, source TEXT NOT NULL, location TEXT NOT NULL,
+    owner TEXT NOT NULL, received INTEGER NOT NULL, times INTEGER NOT NULL, letter BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX letters_by_time ON letters (received);
+CREATE TABLE documents (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+    value BLOB
+) WITHOUT ROWID;
+CREATE INDEX documents_by_name ON documents (kind, name, key);
+"""
+
+
+class Entry(NamedTuple):
+    """One ledger entry. `stock` is the row's key; `sets` marks a count or an adopted book."""
+
+    stock: str
+    version: int
+    received: int
+    effective: int
+    sets: int
+    entry: bytes
+
+
+class Letter(NamedTuple):
+    """One dead letter; `letter` is what is told of it, as JSON."""
+
+    id: str
+    code: str
+    source: str
+    location: str
+    owner: str
+    received: int
+    letter: bytes
+
+
+class Document(NamedTuple):
+    """One row of a state topic by its key. `name` is what it is looked up by."""
+
+    key: str
+    kind: str
+    name: str
+    version: int
+    value: bytes | None
+
+
+class Archive:
+    """Owns the file and the one thread that touches it."""
+
+    def __init__(self, path: Path, max_entries: int) -> None:
+        self._path = path
+        self._max_entries = max_entries
+        self._thread = ThreadPoolExecutor(1, "archive")
+        self._database: sqlite3.Connection | None = None
+
+    async def start(self) -> None:
+        """Create the file, empty."""
+        await self._run(self._open)
+
+    def _open(self, _: Any = None) -> None:
+        self._path.unlink(missing_ok=True)
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        database.executescript(_SCHEMA)
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._database = database
+
+    async def stop(self) -> None:
+        """Close and remove the file."""
+        await self._run(lambda database: database.close())
+        self._thread.shutdown()
+        self._path.unlink(missing_ok=True)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: work(self._database))  # type: ignore[arg-type]
+
+    async def add_entries(self, entries: Sequence[Entry]) -> None:
+        """Take ledger entries; a repeat of a version is dropped, the oldest make room."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN")
+            database.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?)", entries)
+            (newest,) = database.execute("SELECT max(rowid) FROM entries").fetchone()
+            if newest is not None:
+                oldest = newest - self._max_entries
+                database.execute("DELETE FROM entries WHERE rowid <= ?", (oldest,))
+            database.execute("COMMIT")
+
+        await self._run(work)
+
+    async def add_letters(self, letters: Sequence[Letter]) -> None:
+        """Take dead letters; one of the same place counts how often it came."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN")
+            database.executemany(
+                "INSERT INTO letters VALUES (?,?,?,?,?,?,1,?) "
+                "ON CONFLICT (id) DO UPDATE SET times = times + 1",
+                letters,
+            )
+            database.execute("COMMIT")
+
+        await self._run(work)
+
+    async def put(self, documents: Iterable[Document]) -> None:
+        """Take rows; older ones than those held are ignored."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN")
+            database.executemany(
+                "INSERT INTO documents VALUES (?,?,?,?,?) ON CONFLICT (key) DO UPDATE "
+                "SET version = excluded.version, value = excluded.value "
+                "WHERE excluded.version > version",
+                documents,
+            )
+            database.execute("COMMIT")
+
+        await self._run(work)
+
+    async def entries(
+        self, stock: str, version: int | None, received: int | None
+    ) -> list[tuple[int, bytes]]:
+        """Entries of a row up to a version or a time of receipt, ascending: (version, entry).
+
+        They begin with the last that set the row, or with those that it had to add again.
+        """
+
+        def work(database: sqlite3.Connection) -> list[tuple[int, bytes]]:
+            until = "AND version <= ?" if version is not None else "AND received <= ?"
+            bound = version if version is not None else received
+            base = database.execute(
+                f"SELECT version, sets FROM entries WHERE stock = ? {until} AND sets > 0 "
+                "ORDER BY version DESC LIMIT 1",
+                (stock, bound),
+            ).fetchone()
+            if base is None:
+                return database.execute(
+                    f"SELECT version, entry FROM entries WHERE stock = ? {until} ORDER BY version",
+                    (stock, bound),
+                ).fetchall()
+            return database.execute(
+                f"SELECT version, entry FROM entries WHERE stock = ? {until} "
+                "AND (version >= ? OR effective >= ?) ORDER BY version",
+                (stock, bound, *base),
+            ).fetchall()
+
+        return await self._run(work)
+
+    async def letters(
+        self, filters: dict[str, str], before: int, after: str, limit: int
+    ) -> list[tuple[str, int, int, bytes]]:
+        """Dead letters by id: (id, received, times, letter). `filters` by column."""
+
+        def work(database: sqlite3.Connection) -> list[tuple[str, int, int, bytes]]:
+            where = "".join(f" AND {column} = ?" for column in filters)
+            return database.execute(
+                "SELECT id, received, times, letter FROM letters "
+                f"WHERE id > ? AND received <= ?{where} ORDER BY id LIMIT ?",
+                (after, before, *filters.values(), limit),
+            ).fetchall()
+
+        return await self._run(work)
+
+    async def letter(self, name: str) -> tuple[str, int, int, bytes] | None:
+        """One dead letter."""
+
+        def work(database: sqlite3.Connection) -> tuple[str, int, int, bytes] | None:
+            found: tuple[str, int, int, bytes] | None = database.execute(
+                "SELECT id, received, times, letter FROM letters WHERE id = ?", (name,)
+            ).fetchone()
+            return found
+
+        return await self._run(work)
+
+    async def documents(
+        self, kind: str, name: str | None = None, after: str = "", limit: int = -1
+    ) -> list[tuple[str, bytes]]:
+        """Rows of a kind, by key: (key, value)."""
+
+        def work(database: sqlite3.Connection) -> list[tuple[str, bytes]]:
+            named = " AND name = ?" if name is not None else ""
+            return database.execute(
+                f"SELECT key, value FROM documents WHERE kind = ?{named} AND key > ? "
+                "AND value IS NOT NULL ORDER BY key LIMIT ?",
+                (kind, *([name] if name is not None else []), after, limit),
+            ).fetchall()
+
+        return await self._run(work)

@@ -1,0 +1,142 @@
+"""Why is this number 7? The ledger entries that make a row, and their sum."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from api.availability import JSON
+from api.paths import decoded
+from api.problems import Problem
+from api.state import State, state_of
+from models.arrival import SourceRow
+from models.explanation import explain, told
+from models.holds import HoldRow
+from models.instants import from_datetime, to_rfc3339
+from models.ledger import LedgerEntry
+from models.rows import decode, key, stock_key
+
+router = APIRouter(prefix="/v1/availability", tags=["explain"])
+
+WAIT_SECONDS = 2.0
+"""How long an explanation waits for the ledger to reach the row that it explains."""
+
+_decode = msgspec.json.Decoder(LedgerEntry).decode
+
+
+@router.get("/{sku}/{location}/explain")
+async def explain_one(
+    request: Request,
+    sku: str,
+    location: str,
+    as_of: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> Response:
+    """What makes the number: the last count, each entry since, holds, and what is missing.
+
+    `as_of` is a moment of the past, by when things were received, within what is kept of
+    the ledger. Of more than `limit` entries, the oldest are summed up in `start`.
+    """
+    state = state_of(request)
+    sku, location = decoded(sku), decoded(location)
+    if as_of is not None and as_of.tzinfo is None:
+        raise Problem(422, "invalid", "as_of needs an offset")
+    version = None if as_of is not None else await _version(state, sku, location)
+    found = await _entries(state, sku, location, version, as_of)
+    if not found:
+        raise Problem(404, "not_found", "the ledger has nothing of this row")
+    explanation = explain(found)
+    last, shown = found[-1], explanation.entries[-limit:]
+    dropped = explanation.entries[: len(explanation.entries) - len(shown)]
+    start = explanation.start + sum(entry.deltas.get("on_hand", 0) for entry in dropped)
+    base = explanation.base
+    holds = await _holds(state, sku, location) if as_of is None else []
+    gaps = await _gaps(state, location)
+    total = start + sum(entry.deltas.get("on_hand", 0) for entry in shown)
+    answer = {
+        "sku": sku,
+        "location": location,
+        "version": last.version,
+        "on_hand": last.on_hand,
+        "reserved": last.reserved,
+        "safety_stock": last.safety_stock,
+        "quality_control": last.quality_control,
+        "damaged": last.damaged,
+        "in_transit": last.in_transit,
+        "incoming": last.incoming,
+        "variance": last.variance,
+        "base": None if base is None else told(base) | _provisional(base, gaps),
+        "start": start,
+        "summed_up": len(dropped),
+        "entries": [told(entry) for entry in shown],
+        "sum": {
+            "start": start,
+            "deltas": total - start,
+            "on_hand": total,
+            "agrees": total == last.on_hand,
+        },
+        "holds": holds,
+        "gaps": gaps,
+    }
+    return Response(msgspec.json.encode(answer), media_type=JSON)
+
+
+async def _version(state: State, sku: str, location: str) -> int:
+    (stock,) = await state.view.stocks([(sku, location)])
+    if stock is None:
+        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
+    return stock.version
+
+
+async def _entries(
+    state: State, sku: str, location: str, version: int | None, as_of: datetime | None
+) -> list[LedgerEntry]:
+    received = None if as_of is None else from_datetime(as_of)
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+    while True:
+        found = await state.archive.entries(stock_key(sku, location), version, received)
+        if version is None or (found and found[-1][0] == version):
+            return [_decode(entry) for _, entry in found]
+        if asyncio.get_running_loop().time() > deadline:
+            detail = "the ledger has not been read up to this row's version yet"
+            raise Problem(503, "catching_up", detail)
+        await asyncio.sleep(0.02)
+
+
+async def _holds(state: State, sku: str, location: str) -> list[dict[str, Any]]:
+    await state.archive_following.settle()
+    rows = await state.archive.documents("hold", key("at", sku, location))
+    holds = [decode(value, HoldRow) for _, value in rows]
+    return [
+        {"reservation": hold.reservation, "line": hold.line, "reserved": hold.reserved}
+        for hold in holds
+        if hold.reserved
+    ]
+
+
+async def _gaps(state: State, location: str) -> list[dict[str, Any]]:
+    """What did not arrive of the sources that report on a location."""
+    await state.archive_following.settle()
+    rows = await state.archive.documents("gap", location)
+    sources = [decode(value, SourceRow) for _, value in rows]
+    return [
+        {
+            "source": source.source,
+            "topic": source.topic,
+            "epoch": epoch.epoch,
+            "from": low,
+            "to": high,
+            "since": to_rfc3339(since),
+        }
+        for source in sources
+        for epoch in source.epochs
+        for low, high, since in epoch.gaps
+    ]
+
+
+def _provisional(base: LedgerEntry, gaps: list[dict[str, Any]]) -> dict[str, Any]:
+    """A count is provisional while something from before it is missing."""
+    counted = to_rfc3339(base.received)
+    return {"provisional": any(gap["since"] <= counted for gap in gaps)}
