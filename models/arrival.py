@@ -5,8 +5,9 @@ gaps in it. Deltas commute, so every number that was not seen is applied, whethe
 opens a gap, fills one, lies below the first, or belongs to an older epoch.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
+import msgspec
 import xxhash
 from msgspec import Struct, field
 
@@ -52,20 +53,17 @@ MAX_LOCATIONS: Final = 64
 """Locations remembered per source, the latest; a register has one, a warehouse a few."""
 
 
-class SoldLine(Struct, array_like=True):
-    """A line of a sale, and how much of it was voided."""
+SoldLine = tuple[int, str, int, int]
+"""A line of a sale: number, SKU, units, and how many of them were voided."""
 
-    line: int
-    sku: str
-    quantity: int
-    voided: int = 0
+Sold = tuple[str, list[SoldLine]]
+"""A sale that may be voided yet: its transaction and lines.
 
+It is kept encoded: rows of sources are written often, and their sales read hardly ever.
+"""
 
-class Sold(Struct, array_like=True):
-    """A sale that may be voided yet."""
-
-    transaction: str
-    lines: list[SoldLine]
+encode_sold = msgspec.json.Encoder().encode
+_decode_sold = msgspec.json.Decoder(Sold).decode
 
 
 class Totals(Struct):
@@ -82,8 +80,9 @@ class Epoch(Struct):
     """One run of a source's counter. `gaps` are [from, to, when it opened], ascending.
 
     `recent` holds the latest content hashes by sequence, `sold` the sales among them; full,
-    both are moved to the rows of `chunks`, so that an event in order touches no row but its
-    source's. Open lines are those of refused or held events; line 0 stands for all.
+    or where a chunk ends, both are moved to the rows of `chunks`, so that an event in order
+    touches no row but its source's. Open lines are those of refused or held events; line 0
+    stands for all.
     """
 
     epoch: int
@@ -93,7 +92,7 @@ class Epoch(Struct):
     recent: dict[int, int] = field(default_factory=dict)
     chunks: list[int] = field(default_factory=list)
     open: dict[int, list[int]] = field(default_factory=dict)
-    sold: dict[int, Sold] = field(default_factory=dict)
+    sold: dict[int, msgspec.Raw] = field(default_factory=dict)
     units: int = 0
 
     def seen(self) -> list[tuple[int, int]]:
@@ -104,6 +103,16 @@ class Epoch(Struct):
             intervals.append((start, low - 1))
             start = high + 1
         return [*intervals, (start, self.last)]
+
+
+class Sale(NamedTuple):
+    """Where a sale is remembered (`key` None: in its epoch), and its lines."""
+
+    epoch: Epoch
+    key: str | None
+    sequence: int
+    transaction: str
+    lines: list[SoldLine]
 
 
 class SourceRow(Row, kw_only=True):
@@ -137,7 +146,7 @@ class HashesRow(Row, kw_only=True):
     """Content hashes by sequence, and sales: those of one chunk of an epoch."""
 
     hashes: dict[int, int]
-    sold: dict[int, Sold] = field(default_factory=dict)
+    sold: dict[int, msgspec.Raw] = field(default_factory=dict)
 
 
 class IdsRow(Row, kw_only=True):
@@ -217,7 +226,7 @@ def arrive(
     at: Instant,
     open_lines: tuple[int, ...] = (),
     units: int = 0,
-    sold: Sold | None = None,
+    sold: msgspec.Raw | None = None,
 ) -> Arrived:
     """Take one sequence number into `source`, which the caller owns, and say how it came.
 
@@ -402,7 +411,7 @@ def _place(epoch: Epoch, sequence: int, now: Instant) -> Arrived:
 def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, content: int) -> None:
     recent = epoch.recent
     recent[sequence] = content
-    if len(recent) < CHUNK:
+    if (sequence + 1) % CHUNK and len(recent) < CHUNK:
         return
     chunks: dict[int, dict[int, int]] = {}
     for number, known in recent.items():
@@ -419,7 +428,7 @@ def _file(
     epoch: Epoch,
     chunk: int,
     hashes: dict[int, int],
-    sold: dict[int, Sold],
+    sold: dict[int, msgspec.Raw],
 ) -> None:
     row_key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
     if chunk not in epoch.chunks:
@@ -441,34 +450,42 @@ def mended(source: SourceRow, number: int, units: int) -> None:
     epoch.units += units
 
 
-def find_sale(store: Rows, source: SourceRow, transaction: str) -> Sold | None:
-    """A sale that is remembered, the latest of its name; the caller may change it."""
+def find_sale(store: Rows, source: SourceRow, transaction: str) -> Sale | None:
+    """A sale that is remembered, the latest of its name."""
     for epoch in reversed(source.epochs):
-        for sequence in reversed(epoch.sold):
-            if epoch.sold[sequence].transaction == transaction:
-                return epoch.sold[sequence]
+        found = _sale_in(epoch.sold, transaction)
+        if found is not None:
+            return Sale(epoch, None, *found)
         for chunk in reversed(epoch.chunks):
             key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
             row = store.get(key, HashesRow)
-            for sequence, sold in reversed(row.sold.items()) if row is not None else ():
-                if sold.transaction == transaction:
-                    return _own_sale(store, source, key, row, sequence)
+            found = _sale_in(row.sold, transaction) if row is not None else None
+            if found is not None:
+                return Sale(epoch, key, *found)
     return None
 
 
-def _own_sale(
-    store: Rows, source: SourceRow, key: str, row: HashesRow | None, sequence: int
-) -> Sold:
-    """The sale of a filed row, made ready to be changed."""
+def _sale_in(
+    sold: dict[int, msgspec.Raw], transaction: str
+) -> tuple[int, str, list[SoldLine]] | None:
+    for sequence in reversed(sold):
+        name, lines = _decode_sold(sold[sequence])
+        if name == transaction:
+            return sequence, name, lines
+    return None
+
+
+def change_sale(store: Rows, source: SourceRow, sale: Sale, lines: list[SoldLine]) -> None:
+    """Remember other `lines` of a sale that was found."""
+    encoded = msgspec.Raw(encode_sold((sale.transaction, lines)))
+    if sale.key is None:
+        sale.epoch.sold[sale.sequence] = encoded
+        return
+    row = store.get(sale.key, HashesRow)
     if row is None:
-        raise ValueError(f"no row {key}")
-    lines = [
-        SoldLine(one.line, one.sku, one.quantity, one.voided) for one in row.sold[sequence].lines
-    ]
-    own = Sold(row.sold[sequence].transaction, lines)
-    sold = {**row.sold, sequence: own}
-    store.put(key, HashesRow(version=source.version, hashes=row.hashes, sold=sold))
-    return own
+        raise ValueError(f"no row {sale.key}")
+    sold = {**row.sold, sale.sequence: encoded}
+    store.put(sale.key, HashesRow(version=source.version, hashes=row.hashes, sold=sold))
 
 
 def _known_content(store: Rows, source: SourceRow, epoch: Epoch, sequence: int) -> int | None:

@@ -62,12 +62,19 @@ def transition(store: Rows, movement: Movement, version: int) -> Change:
     way = _WAYS.get(type(movement))
     if way is None:
         return _absolute(store, movement, version)
-    before, row = _own(store, movement.sku, movement.location, version, movement.effective)
+    # The commonest way, hence `_own` written out.
+    key = stock_key(movement.sku, movement.location)
+    before = store.get(key, StockRow)
+    if before is None:
+        row = empty(movement.sku, movement.location, version, movement.effective)
+        row.book = 1
+    else:
+        row = touched(before, version, movement.effective)
     kind, handle = way
     outcome, deltas = handle(store, row, movement)
     if kind == "delta":
         kind = movement.cause  # type: ignore[attr-defined]
-    store.put(stock_key(movement.sku, movement.location), row)
+    store.put(key, row)
     return Change(row, before, kind, outcome, deltas)
 
 

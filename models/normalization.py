@@ -56,16 +56,26 @@ def normalize(
     arrival: str,
     epoch: int,
     sequence: int,
-    place: Place,
+    partition: int,
+    first: int,
 ) -> list[Movement]:
-    """The movements of `lines` of an event, as they were read."""
+    """The movements of `lines` of an event, as they were read; ordinals go up from `first`."""
     kind = type(event)
     topic, build = _WAYS[kind]
     data = event.data
     location = data.location if kind in _LOCATED else location_of(event)  # type: ignore[union-attr]
-    note = note_of(event, reading, sequence)
-    partition, source, effective = place.partition, event.source, reading.effective
-    at = place.take(len(lines))
+    note = None
+    if (
+        reading.why
+        or event.correlationid
+        or event.causationid
+        or event.traceparent
+        or sequence < 0
+        or (kind in _DATED and data.business_day)  # type: ignore[union-attr]
+    ):
+        note = note_of(event, reading, sequence)
+    source, effective = event.source, reading.effective
+    at = first
     made: list[Movement] = []
     for line in lines:
         make, when, rest = build(data, line, effective, reading)

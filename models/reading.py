@@ -6,6 +6,8 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from models import clock, rows
 from models.arrival import SourceRow
 from models.clock import Skew
@@ -32,8 +34,11 @@ class Held(NamedTuple):
     want: str
 
 
-class Reading(NamedTuple):
-    """`at` is the time as sent, `effective` corrected; `why` says how it was."""
+class Reading(Struct, gc=False):
+    """`at` is the time as sent, `effective` corrected; `why` says how it was.
+
+    `units` are those of all lines that are not held.
+    """
 
     at: Instant
     effective: Instant
@@ -42,6 +47,7 @@ class Reading(NamedTuple):
     zone: ZoneInfo | None
     lines: list[ReadLine]
     held: list[Held]
+    units: int = 0
 
     def instant(self, moment: datetime) -> Instant:
         """Another time of the same event, corrected in the same way.
@@ -85,9 +91,9 @@ def read(
         effective = at
         if at > received + clock.FUTURE:
             effective, why = received, (clock.FUTURE_CLAMPED,)
-        lines, held = _plain_lines(event)
-        if not held and not _has_local_times(event):
-            return Reading(at, effective, why, None, None, lines, held)
+        plain = Reading(at, effective, why, None, None, [], _NONE_HELD)
+        if _read_plain(event, plain):
+            return plain
     zone, missing = _zone(event, reference)
     if missing is not None:
         return Reading(received, received, (), skew, None, [], [missing])
@@ -98,7 +104,8 @@ def read(
     timed = clock.corrected(resolved.at, sent_at, received, skew)
     lines, held = _lines(event, reference, timed.at)
     why = (*resolved.why, *timed.why)
-    return Reading(resolved.at, timed.at, why, skew, zone, lines, held)
+    units = sum(one[2] for one in lines)
+    return Reading(resolved.at, timed.at, why, skew, zone, lines, held, units)
 
 
 def _resolve(moment: datetime, zone: ZoneInfo | None, before: Instant | None) -> clock.Timed:
@@ -136,20 +143,24 @@ def _has_local_times(event: SourceEvent) -> bool:
     return any(time is not None and time.tzinfo is None for time in times)
 
 
-def _plain_lines(event: SourceEvent) -> tuple[list[ReadLine], list[Held]]:
-    """The lines where no reference data is known: every code is a SKU, every unit the base."""
-    if type(event) is pos.SaleVoided:
-        return [], []
-    lines: list[ReadLine] = []
+def _read_plain(event: SourceEvent, reading: Reading) -> bool:
+    """Read the lines where no reference data is known: codes are SKUs, units the base.
+
+    False where that is not all there is to it.
+    """
+    if type(event) in _SPECIAL or (type(event) in _TIMED and _has_local_times(event)):
+        return False
+    add = reading.lines.append
+    units = 0
     sent: list[Any] = event.data.lines  # type: ignore[assignment]
     for line in sent:
-        uom = line.uom
-        if uom is not None and uom != BASE_UNIT:
-            return [], [_unknown_unit(line, line.sku, uom)]
-        lines.append((line.line, line.sku, line.quantity, line, None))
-    if type(event) in _RETURNS:
-        lines = [(one[0], one[3].actual_sku or one[1], *one[2:]) for one in lines]
-    return lines, []
+        if line.uom is not None and line.uom != BASE_UNIT:
+            return False
+        quantity = line.quantity
+        units += quantity
+        add((line.line, line.sku, quantity, line, None))
+    reading.units = units
+    return True
 
 
 def _lines(
@@ -202,8 +213,9 @@ def is_met(want: str, reference: Reference, now: Instant) -> bool:
     return False
 
 
-_RETURNS: Final = frozenset(
+_SPECIAL: Final = frozenset(
     {
+        pos.SaleVoided,
         returns.ReturnAuthorized,
         returns.ReturnShipped,
         returns.ReturnReceived,
@@ -213,12 +225,19 @@ _RETURNS: Final = frozenset(
         returns.ReturnCredited,
     }
 )
+_TIMED: Final = frozenset(
+    {warehouse.StockCounted, warehouse.ShipmentAdvised, warehouse.TransferShipped}
+)
+_TRANSFERS: Final = frozenset({warehouse.TransferShipped, warehouse.TransferReceived})
+_NONE_HELD: Final[list[Held]] = []
 
 
 def location_of(event: SourceEvent) -> str:
     """The location where the event happened."""
+    if type(event) not in _TRANSFERS:
+        return event.data.location  # type: ignore[union-attr]
     if isinstance(event, warehouse.TransferShipped):
         return event.data.origin
     if isinstance(event, warehouse.TransferReceived):
         return event.data.destination
-    return event.data.location
+    raise TypeError(f"no location: {type(event).__name__}")

@@ -1,15 +1,15 @@
 """Voids: lines of a sale taken back, never more than was sold."""
 
-from models.arrival import Sold
+from models.arrival import SoldLine
 from models.events.pos import SaleVoided
 
 Back = tuple[int, str, int]
 """A sale's line, its SKU, and the units that come back."""
 
 
-def judge(sold: Sold, event: SaleVoided) -> tuple[list[Back], list[int]]:
+def judge(sold: list[SoldLine], event: SaleVoided) -> tuple[list[Back], list[int]]:
     """What comes back by a void, and the line numbers that exceed what was sold."""
-    left = {one.line: (one.sku, one.quantity - one.voided) for one in sold.lines}
+    left = {line: (sku, units - voided) for line, sku, units, voided in sold}
     if event.data.lines is None:
         back = [(line, sku, units) for line, (sku, units) in left.items() if units]
         return back, [] if back else [0]
@@ -24,8 +24,7 @@ def judge(sold: Sold, event: SaleVoided) -> tuple[list[Back], list[int]]:
     return back, exceeding
 
 
-def take(sold: Sold, back: list[Back]) -> None:
-    """Remember in `sold` what came back."""
-    units = {line: taken for line, _, taken in back}
-    for one in sold.lines:
-        one.voided += units.get(one.line, 0)
+def take(sold: list[SoldLine], back: list[Back]) -> list[SoldLine]:
+    """The lines of a sale after a void."""
+    taken = {line: units for line, _, units in back}
+    return [(line, sku, units, voided + taken.get(line, 0)) for line, sku, units, voided in sold]

@@ -2,14 +2,18 @@
 
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from models import announcements, movements, topics, voids
 from models.arrival import (
     WHOLE,
     Arrived,
-    Sold,
-    SoldLine,
+    Sale,
     SourceRow,
     arrive,
+    change_sale,
+    encode_sold,
     epoch_of,
     find_sale,
     id_hash,
@@ -22,10 +26,10 @@ from models.arrival import (
 from models.decoding import Decoder
 from models.events import SourceEvent, pos, service, warehouse
 from models.instants import MILLISECOND, from_datetime
-from models.movements import UNSEQUENCED
+from models.movements import UNSEQUENCED, ordinal
 from models.normalization import Place, closing, content_hash, normalize, voided
 from models.outcomes import Arrival, Code
-from models.reading import Held, Reading, ReadLine, location_of, read
+from models.reading import Held, Reading, ReadLine, read
 from models.reference import Catalog, Reference
 from models.rows import version
 from streams.controls import REFERENCE_KEY, beat, move_reference, open_epoch
@@ -54,19 +58,19 @@ _REFUSALS: Final = {
 }
 
 
-class Element:
+class Element(Struct, gc=False):
     """One event of a record, on its way through intake."""
 
-    __slots__ = ("index", "open_lines", "original", "record", "work")
+    work: Work
+    record: Raw
+    index: int
+    original: bytes
+    open_lines: tuple[int, ...] = ()
 
-    def __init__(
-        self, work: Work, record: Raw, index: int, original: bytes, open_lines: tuple[int, ...]
-    ) -> None:
-        self.work = work
-        self.record = record
-        self.index = index
-        self.original = original
-        self.open_lines = open_lines
+    def place(self) -> Place:
+        """Where further movements of the record come from."""
+        work = self.work
+        return Place(work.partition.number, work.offset, work.index)
 
 
 class Intake:
@@ -120,7 +124,7 @@ class Intake:
         value = record.value
         event = decoder.single(value)
         if event is not None:
-            element = Element(work, record, 0, value or b"", ())
+            element = Element(work, record, 0, value or b"")
             if type(event) is service.ReferenceMoved and record.key == REFERENCE_KEY:
                 return self._move_reference(work, event)
             self._take(element, event)  # type: ignore[arg-type]
@@ -185,17 +189,28 @@ class Intake:
             is_latest=is_latest,
         )
         held = reading.held
-        sale: Sold | None = None
+        sale: Sale | None = None
         if type(event) is pos.SaleVoided and not held:
             sale = find_sale(work.partition, row, event.data.transaction)
             if sale is None:
                 held = [_waits_for_sale(event)]
-        open_lines = element.open_lines
-        if held:
-            open_lines = (*open_lines, *(one.line for one in held))
-            if 0 in open_lines:
-                open_lines = WHOLE
-        arrived = self._arrive(element, row, event, epoch, sequence, reading, open_lines)
+        open_lines = _open_lines(element, held) if held else element.open_lines
+        content = content_hash(event)
+        if sequence == UNSEQUENCED:
+            arrived = identify(work.partition, row, event.id, content, reading.at, open_lines)
+        else:
+            sold = _sold(event, reading) if type(event) is pos.SaleCompleted else None
+            arrived = arrive(
+                work.partition,
+                row,
+                epoch,
+                sequence,
+                content,
+                reading.at,
+                open_lines,
+                reading.units,
+                sold,
+            )
         if not arrived.is_new:
             self._refuse(element, row, event, arrived, epoch, sequence, reading)
             return False
@@ -203,36 +218,11 @@ class Intake:
             row.skew = reading.skew
         if held or row.held:
             self._hold(element, row, event, epoch, sequence, reading, held)
-        place = Place(work.partition.number, element.record.offset, work.index)
-        if sale is not None and type(event) is pos.SaleVoided:
-            self._void(element, row, event, sale, arrived, epoch, sequence, reading, place)
+        if sale is not None:
+            self._void(element, row, event, sale, arrived, epoch, sequence, reading)
         elif 0 not in open_lines:
-            self._normalize(element, row, event, arrived, epoch, sequence, reading, place)
-        work.index = place.index
+            self._normalize(element, row, event, arrived, epoch, sequence, reading)
         return True
-
-    def _arrive(
-        self,
-        element: Element,
-        row: SourceRow,
-        event: SourceEvent,
-        epoch: int,
-        sequence: int,
-        reading: Reading,
-        open_lines: tuple[int, ...],
-    ) -> Arrived:
-        content = content_hash(event)
-        partition = element.work.partition
-        if sequence == UNSEQUENCED:
-            return identify(partition, row, event.id, content, reading.at, open_lines)
-        lines = reading.lines
-        sold = None
-        if type(event) is pos.SaleCompleted:
-            sold = Sold(event.data.transaction, [SoldLine(one[0], one[1], one[2]) for one in lines])
-        units = 0
-        for line in lines:
-            units += line[2]
-        return arrive(partition, row, epoch, sequence, content, reading.at, open_lines, units, sold)
 
     def _refuse(
         self,
@@ -285,15 +275,16 @@ class Intake:
         self,
         element: Element,
         row: SourceRow,
-        event: pos.SaleVoided,
-        sale: Sold,
+        event: SourceEvent,
+        sale: Sale,
         arrived: Arrived,
         epoch: int,
         sequence: int,
         reading: Reading,
-        place: Place,
     ) -> None:
-        back, exceeding = voids.judge(sale, event)
+        if type(event) is not pos.SaleVoided:
+            raise TypeError(f"no void: {type(event).__name__}")
+        back, exceeding = voids.judge(sale.lines, event)
         if arrived.lines is not None:
             back = [one for one in back if one[0] in arrived.lines]
             exceeding = [line for line in exceeding if line in arrived.lines]
@@ -301,9 +292,12 @@ class Intake:
             if sequence != UNSEQUENCED:
                 leave_open(row, epoch, sequence, tuple(exceeding))
             self._bury(element, Code.VOID_EXCEEDS_SALE, "more is taken back than was sold")
-        voids.take(sale, back)
-        self._visit(row, event)
+        change_sale(element.work.partition, row, sale, voids.take(sale.lines, back))
+        if event.data.location not in row.locations:
+            visit(row, event.data.location)
+        place = element.place()
         self._packing.add_all(voided(event, reading, back, arrived.text, epoch, sequence, place))
+        element.work.index = place.index
 
     def _normalize(
         self,
@@ -314,8 +308,8 @@ class Intake:
         epoch: int,
         sequence: int,
         reading: Reading,
-        place: Place,
     ) -> None:
+        work = element.work
         lines = reading.lines
         if arrived.lines is not None:
             lines = [one for one in lines if one[0] in arrived.lines]
@@ -323,13 +317,17 @@ class Intake:
             self._resubmitted(element, row, event, epoch, lines)
         if type(event) is warehouse.ShipmentAdvised:
             lines = self._announce(element, row, event, lines, reading, sequence)
-        self._visit(row, event)
-        made = normalize(event, reading, lines, arrived.text, epoch, sequence, place)
+        first = ordinal(work.offset, work.index)
+        work.index += len(lines)
+        number = work.partition.number
+        made = normalize(event, reading, lines, arrived.text, epoch, sequence, number, first)
+        if made and made[0].location not in row.locations:
+            visit(row, made[0].location)
         self._packing.add_all(made)
         if type(event) is warehouse.StockCounted:
-            self._close_count(element, event, reading, epoch, sequence, place)
+            self._close_count(element, event, reading, epoch, sequence)
         elif type(event) is warehouse.ReceiptReceived and event.data.final and event.data.advice:
-            self._close_advice(element, row, event, made, reading, place)
+            self._close_advice(element, row, event, made, reading)
 
     def _resubmitted(
         self,
@@ -343,9 +341,10 @@ class Intake:
         if type(event) is pos.SaleCompleted:
             sale = find_sale(element.work.partition, row, event.data.transaction)
             if sale is not None:
-                known = {one.line for one in sale.lines}
-                new = [one for one in lines if one[0] not in known]
-                sale.lines += [SoldLine(one[0], one[1], one[2]) for one in new]
+                new = [(one[0], one[1], one[2], 0) for one in lines]
+                known = {one[0] for one in new}
+                kept = [one for one in sale.lines if one[0] not in known]
+                change_sale(element.work.partition, row, sale, [*kept, *new])
 
     def _announce(
         self,
@@ -368,9 +367,9 @@ class Intake:
         event: warehouse.ReceiptReceived,
         made: list[movements.Movement],
         reading: Reading,
-        place: Place,
     ) -> None:
         """A final receipt also ends what its advice announced of other SKUs."""
+        place = element.place()
         advice = event.data.advice or ""
         key = announcements.announced_key(row.topic, row.source, advice)
         for sku in announcements.rest_of(element.work.partition, key, reading.lines):
@@ -395,6 +394,7 @@ class Intake:
                     True,
                 )
             )
+        element.work.index = place.index
 
     def _close_count(
         self,
@@ -403,20 +403,16 @@ class Intake:
         reading: Reading,
         epoch: int,
         sequence: int,
-        place: Place,
     ) -> None:
         """The end of a count that has areas, or is complete, concerns every partition."""
         count = event.data
         if not count.final or (count.area is None and not count.complete):
             return
+        place = element.place()
         for number in range(self._routing.partitions):
             movement = closing(event, reading, epoch, sequence, place)
             self._packing.send_alone(element.work, number, movement)
-
-    def _visit(self, row: SourceRow, event: SourceEvent) -> None:
-        location = location_of(event)
-        if location not in row.locations:
-            visit(row, location)
+        element.work.index = place.index
 
     def _move_reference(self, work: Work, event: service.ReferenceMoved) -> bool:
         number = work.partition.number
@@ -433,6 +429,17 @@ class Intake:
     def _bury(self, element: Element, code: Code, reason: str) -> None:
         work, record = element.work, element.record
         bury(work, self._routing, record, code, reason, element.index, element.original)
+
+
+def _open_lines(element: Element, held: list[Held]) -> tuple[int, ...]:
+    lines = (*element.open_lines, *(one.line for one in held))
+    return WHOLE if 0 in lines else lines
+
+
+def _sold(event: pos.SaleCompleted, reading: Reading) -> msgspec.Raw:
+    """What may be voided of a sale, as it is kept."""
+    lines = [(one[0], one[1], one[2], 0) for one in reading.lines]
+    return msgspec.Raw(encode_sold((event.data.transaction, lines)))
 
 
 def _identity(row: SourceRow, event: SourceEvent) -> tuple[int, int, bool]:
