@@ -1,4 +1,4 @@
-"""`python -m streams`: topics, worker, digest."""
+"""`python -m streams`: topics, worker, digest, replay."""
 
 import asyncio
 import gc
@@ -13,6 +13,7 @@ import uvloop
 from aiokafka.errors import KafkaConnectionError
 
 from streams import digest as digests
+from streams import replay as replays
 from streams import topics
 from streams.app import create_app
 from streams.connecting import wait_for_kafka
@@ -64,6 +65,17 @@ def digest(
 ) -> None:
     """Print a digest of the inventory's state: of its changelog, or of a replay of its input."""
     typer.echo(json.dumps(_run(digests.of_replay if replay else digests.of_state, Settings())))
+
+
+@cli.command()
+def replay(
+    code: str | None = typer.Option(None, help="only letters of this code"),
+    source: str | None = typer.Option(None, help="only letters of this source or reservation"),
+) -> None:
+    """Append the originals of dead letters again; what was taken meanwhile is not taken twice."""
+    wanted = replays.Wanted(code, source)
+    number = _run(lambda settings: replays.replay(settings, wanted), Settings())
+    typer.echo(f"{number} appended again")
 
 
 def _run(work: Callable[[Settings], Coroutine[Any, Any, T]], settings: Settings) -> T:

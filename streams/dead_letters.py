@@ -1,5 +1,6 @@
 """Dead letters: what could not be taken, byte for byte, with the reason and the place."""
 
+import logging
 from typing import Final
 
 from models import topics
@@ -9,6 +10,8 @@ from models.outcomes import Code
 from streams.engine.sender import Headers
 from streams.engine.stage import Raw, Work
 from streams.routing import Routing
+
+log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """The largest value that is decoded; only a compressing producer can send a larger one."""
@@ -36,6 +39,7 @@ def bury(
     place = (work.topic, work.partition.number, record.offset, index)
     headers = _headers(code, reason, place)
     work.emit(routing.dead_letters[work.partition.number], record.key, original, headers)
+    log.info("dead letter %s: %s (%s/%s/%s/%s)", code, reason, *place)
 
 
 def bury_movement(
@@ -50,6 +54,8 @@ def bury_movement(
     headers = [*_headers(code, reason, place), ("onhand-sku", movement.sku.encode())]
     key = movement.source.encode()
     work.emit(routing.dead_letters[work.partition.number], key, encode_movement(movement), headers)
+    correlation = movement.note.correlationid if movement.note is not None else None
+    log.info("dead letter %s: %s (%s/%s/%s/%s, correlation %s)", code, reason, *place, correlation)
 
 
 def _headers(code: Code, reason: str, place: tuple[str, int, int, int]) -> Headers:

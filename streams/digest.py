@@ -4,14 +4,13 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from models import topics
 from models.rows import Row, decode
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX
 from streams.engine.stage import Outputs, Raw, Work
 from streams.inventory import Inventory
+from streams.logs import whole
 from streams.routing import Routing
 from streams.settings import Settings
 
@@ -42,7 +41,7 @@ async def of_state(settings: Settings) -> dict[str, Any]:
 
 async def _recovered(settings: Settings) -> list[Partition]:
     partitions = {number: Partition(number) for number in range(settings.partitions)}
-    async for number, run in _whole(settings, topics.INVENTORY_STATE):
+    async for number, run in whole(settings, topics.INVENTORY_STATE):
         for record in run:
             partitions[number].load(record.key or b"", record.value or b"", record.offset)
     for partition in partitions.values():
@@ -66,7 +65,7 @@ async def of_replay(settings: Settings) -> dict[str, Any]:
     partitions = {number: Partition(number) for number in range(settings.partitions)}
     for partition in partitions.values():
         stage.opened(partition)
-    async for number, run in _whole(settings, topics.INVENTORY_MOVEMENTS):
+    async for number, run in whole(settings, topics.INVENTORY_MOVEMENTS):
         replay_run(stage, partitions[number], run)
     return digest_of(partitions.values())
 
@@ -84,25 +83,3 @@ def replay_run(stage: Inventory, partition: Partition, run: list[Raw]) -> None:
     work.end()
     stage.finish(work)
     partition.acknowledge(partition.cut("replay", 0))
-
-
-async def _whole(settings: Settings, topic: str) -> Any:
-    """The records of a topic from its start to its end as of now, in runs by partition."""
-    name = settings.topic(topic)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, fetch_max_wait_ms=100)
-    await consumer.start()
-    try:
-        everywhere = [TopicPartition(name, number) for number in range(settings.partitions)]
-        consumer.assign(everywhere)
-        await consumer.seek_to_beginning(*everywhere)
-        ends = await consumer.end_offsets(everywhere)
-        left = {tp for tp in everywhere if ends[tp] > await consumer.position(tp)}
-        while left:
-            batch = await consumer.getmany(*left, timeout_ms=1000, max_records=20_000)
-            for tp, records in batch.items():
-                run = [record for record in records if record.offset < ends[tp]]
-                if run:
-                    yield tp.partition, run
-            left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
-    finally:
-        await consumer.stop()

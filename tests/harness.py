@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -146,6 +147,11 @@ class Harness:
             if lag is not None and time.time() - (int(lag) + 1) / 1000 > now:
                 return
             assert time.monotonic() < deadline, "the view does not catch up"
+
+    @staticmethod
+    def now() -> str:
+        """This moment, as an event tells it."""
+        return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
     # -- reading
 

@@ -109,7 +109,9 @@ def letter_of(record: Any) -> Letter:
     told = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     code = told.get("onhand-code", "")
     original = record.value or b""
-    source, location, identity = _who(original, (record.key or b"").decode("utf-8", "replace"))
+    source, location, identity, correlation = _who(
+        original, (record.key or b"").decode("utf-8", "replace")
+    )
     place = [told.get(f"onhand-{part}", "") for part in ("topic", "partition", "offset", "index")]
     known = code in Code.__members__.values()
     remedy = REMEDIES[Code(code)] if known else None
@@ -119,6 +121,7 @@ def letter_of(record: Any) -> Letter:
         "source": source,
         "location": location,
         "identity": identity,
+        "correlationid": correlation,
         "topic": place[0],
         "partition": int(place[1] or 0),
         "offset": int(place[2] or 0),
@@ -141,13 +144,13 @@ def letter_of(record: Any) -> Letter:
     )
 
 
-def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
-    """Source, location and identity of an event, as far as its bytes tell."""
+def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None, str | None]:
+    """Source, location, identity and correlation of an event, as far as its bytes tell."""
     try:
         event = msgspec.json.decode(original)
         data = event["data"]
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, KeyError, RecursionError):
-        return key, "", None
+        return key, "", None, None
     source = event.get("source")
     location = data.get("location") if isinstance(data, dict) else None
     sequence = event.get("sequence")
@@ -156,6 +159,7 @@ def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
         source if isinstance(source, str) else key,
         location if isinstance(location, str) else "",
         identity,
+        event.get("correlationid"),
     )
 
 
