@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 MARKED ?= not soak
 
-.PHONY: setup demo test lint types contract unit integration e2e smoke soak bench bench-check lock clean
+.PHONY: setup demo test lint types contract unit integration e2e smoke soak bench bench-check contracts lock clean
 
 setup: $(READY)
 
@@ -56,6 +56,9 @@ bench: setup
 bench-check: setup
 	@test -n "$(BASE)" || { echo "usage: make bench-check BASE=<commit>"; exit 1; }
 	$(RUN) benchmarks compare-commits $(BASE)
+
+contracts: setup
+	$(RUN) local.contracts
 
 lock: setup
 	$(RUN) pip install --quiet pip-tools

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
+import zoneinfo
 
 import uvicorn
 from aiokafka.errors import KafkaConnectionError
@@ -18,6 +19,7 @@ def main() -> None:
     settings = Settings()
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     gc.set_threshold(50_000, 20, 100)
+    zoneinfo.reset_tzpath(())
     try:
         asyncio.run(wait_for_kafka(settings))
     except KafkaConnectionError:

@@ -24,6 +24,7 @@ from api import (
     reference,
     reservations,
     returns,
+    schemas,
     sources,
 )
 from api.allocation_feed import AllocationFeed
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         returns,
         exceptions,
         reference,
+        schemas,
         health,
         metrics,
     ):

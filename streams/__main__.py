@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import zoneinfo
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -55,6 +56,8 @@ def stages(parent: int, names: list[str]) -> None:
     # Rows are many and live long; collecting them often finds nothing.
     gc.set_threshold(200_000, 50, 1_000)
     uvloop.install()
+    # A rerun on another machine must resolve local times the same: the packaged zones only.
+    zoneinfo.reset_tzpath(())
     app = create_app(settings, names)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 

@@ -9,14 +9,14 @@ from models.events.fields import Event, LineNumber, Location, Name, Positive, Sk
 MAX_RESERVATION_LINES: Final = 200
 
 
-class RequestedLine(Struct, gc=False):
+class RequestedLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Positive
     location: Location
 
 
-class Requested(Struct, gc=False):
+class Requested(Struct, omit_defaults=True, gc=False):
     """`ttl_seconds` bounds and default are settings of the service."""
 
     reservation: Name
@@ -27,7 +27,7 @@ class Requested(Struct, gc=False):
     ttl_seconds: Annotated[int, Meta(gt=0, le=31_536_000)] | None = None
 
 
-class Reservation(Struct, gc=False):
+class Reservation(Struct, omit_defaults=True, gc=False):
     """What confirm, pick, release and fulfil say of a reservation: all of its lines."""
 
     reservation: Name

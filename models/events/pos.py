@@ -18,14 +18,14 @@ from models.events.fields import (
 )
 
 
-class ReservationLine(Struct, gc=False):
+class ReservationLine(Struct, omit_defaults=True, gc=False):
     """The line of a reservation that a sale line picks up."""
 
     reservation: Name
     line: LineNumber
 
 
-class SaleLine(Struct, gc=False):
+class SaleLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Positive
@@ -33,7 +33,7 @@ class SaleLine(Struct, gc=False):
     reservation: ReservationLine | None = None
 
 
-class TillReturnLine(Struct, gc=False):
+class TillReturnLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Positive
@@ -41,28 +41,28 @@ class TillReturnLine(Struct, gc=False):
     condition: Condition = "quality_control"
 
 
-class VoidLine(Struct, gc=False):
+class VoidLine(Struct, omit_defaults=True, gc=False):
     """A line of the sale that is taken back; without a quantity, all that is left of it."""
 
     line: LineNumber
     quantity: Positive | None = None
 
 
-class Sale(Struct, gc=False):
+class Sale(Struct, omit_defaults=True, gc=False):
     transaction: Name
     location: Location
     lines: Annotated[list[SaleLine], Meta(min_length=1, max_length=MAX_LINES)]
     business_day: Day | None = None
 
 
-class TillReturn(Struct, gc=False):
+class TillReturn(Struct, omit_defaults=True, gc=False):
     transaction: Name
     location: Location
     lines: Annotated[list[TillReturnLine], Meta(min_length=1, max_length=MAX_LINES)]
     business_day: Day | None = None
 
 
-class Void(Struct, gc=False):
+class Void(Struct, omit_defaults=True, gc=False):
     """Takes back lines of an earlier sale of the same source; without lines, all of it."""
 
     transaction: Name

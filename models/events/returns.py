@@ -9,7 +9,7 @@ from models.events.fields import MAX_LINES, Event, LineNumber, Location, Name, P
 Disposal = Literal["restock", "refurbish", "vendor_return", "write_off", "quarantine"]
 
 
-class StageLine(Struct, gc=False):
+class StageLine(Struct, omit_defaults=True, gc=False):
     """`actual_sku`: what was in the parcel, where it is not what was sold."""
 
     line: LineNumber
@@ -20,17 +20,17 @@ class StageLine(Struct, gc=False):
     reason: Name | None = None
 
 
-class DispositionLine(StageLine, gc=False):
+class DispositionLine(StageLine, omit_defaults=True, gc=False):
     disposition: Disposal | None = None
 
 
-class Stage(Struct, gc=False):
+class Stage(Struct, omit_defaults=True, gc=False):
     rma: Name
     location: Location
     lines: Annotated[list[StageLine], Meta(min_length=1, max_length=MAX_LINES)]
 
 
-class Disposed(Struct, gc=False):
+class Disposed(Struct, omit_defaults=True, gc=False):
     """`disposition` holds for every line that has none of its own."""
 
     rma: Name

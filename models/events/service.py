@@ -16,7 +16,7 @@ from models.events.fields import (
 )
 
 
-class Heartbeat(Struct, gc=False):
+class Heartbeat(Struct, omit_defaults=True, gc=False):
     """The last sequence that the source has used; totals are of its whole epoch up to it."""
 
     sequence: Number
@@ -24,20 +24,20 @@ class Heartbeat(Struct, gc=False):
     units: Number | None = None
 
 
-class EpochOpening(Struct, gc=False):
+class EpochOpening(Struct, omit_defaults=True, gc=False):
     """The source's counter started anew at `since`, by default where the first held event is."""
 
     epoch: Epoch
     since: Moment | None = None
 
 
-class Decision(Struct, gc=False):
+class Decision(Struct, omit_defaults=True, gc=False):
     reservation: Name
     line: LineNumber
     outcome: str
 
 
-class Rule(Struct, gc=False):
+class Rule(Struct, omit_defaults=True, gc=False):
     channel: Name
     share: Annotated[int, Meta(ge=0, le=100)]
     buffer: NotNegative
@@ -45,7 +45,7 @@ class Rule(Struct, gc=False):
     rank: int
 
 
-class Offsets(Struct, gc=False):
+class Offsets(Struct, omit_defaults=True, gc=False):
     """How far each reference topic has been read: next offsets."""
 
     offsets: dict[str, Number]

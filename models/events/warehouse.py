@@ -22,7 +22,7 @@ from models.events.fields import (
 )
 
 
-class ReceiptLine(Struct, gc=False):
+class ReceiptLine(Struct, omit_defaults=True, gc=False):
     """Zero units say, in a final receipt, that none of an advised SKU came."""
 
     line: LineNumber
@@ -32,14 +32,14 @@ class ReceiptLine(Struct, gc=False):
     condition: Condition = "sellable"
 
 
-class AdvisedLine(Struct, gc=False):
+class AdvisedLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: NotNegative
     uom: Uom = None
 
 
-class ShippedLine(Struct, gc=False):
+class ShippedLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Positive
@@ -47,7 +47,7 @@ class ShippedLine(Struct, gc=False):
     bucket: Bucket = "on_hand"
 
 
-class ArrivedLine(Struct, gc=False):
+class ArrivedLine(Struct, omit_defaults=True, gc=False):
     """Zero units say, in a final receipt, that none of the line came."""
 
     line: LineNumber
@@ -57,7 +57,7 @@ class ArrivedLine(Struct, gc=False):
     condition: Condition = "sellable"
 
 
-class AdjustmentLine(Struct, gc=False):
+class AdjustmentLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Signed
@@ -65,14 +65,14 @@ class AdjustmentLine(Struct, gc=False):
     bucket: Bucket = "on_hand"
 
 
-class SafetyStockLine(Struct, gc=False):
+class SafetyStockLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: NotNegative
     uom: Uom = None
 
 
-class CountLine(Struct, gc=False):
+class CountLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: NotNegative
@@ -81,14 +81,14 @@ class CountLine(Struct, gc=False):
     counted_at: Local | None = None
 
 
-class BookLine(Struct, gc=False):
+class BookLine(Struct, omit_defaults=True, gc=False):
     line: LineNumber
     sku: Sku
     quantity: Signed
     uom: Uom = None
 
 
-class Receipt(Struct, gc=False):
+class Receipt(Struct, omit_defaults=True, gc=False):
     """`final`: nothing more will come for these lines of `advice`."""
 
     receipt: Name
@@ -98,7 +98,7 @@ class Receipt(Struct, gc=False):
     final: bool = False
 
 
-class Advice(Struct, gc=False):
+class Advice(Struct, omit_defaults=True, gc=False):
     """What is announced for `expected`. Absolute: a revision replaces all lines."""
 
     advice: Name
@@ -108,7 +108,7 @@ class Advice(Struct, gc=False):
     cancelled: bool = False
 
 
-class Shipped(Struct, gc=False):
+class Shipped(Struct, omit_defaults=True, gc=False):
     """Goods have left `origin` for `destination`."""
 
     transfer: Name
@@ -118,7 +118,7 @@ class Shipped(Struct, gc=False):
     expected: Local | None = None
 
 
-class Arrived(Struct, gc=False):
+class Arrived(Struct, omit_defaults=True, gc=False):
     """Goods have come to `destination`; elsewhere than they were sent to, they were diverted."""
 
     transfer: Name
@@ -128,7 +128,7 @@ class Arrived(Struct, gc=False):
     final: bool = False
 
 
-class Adjustment(Struct, gc=False):
+class Adjustment(Struct, omit_defaults=True, gc=False):
     """Signed changes; one that names a `count` is in that count already, and only recorded."""
 
     location: Location
@@ -137,12 +137,12 @@ class Adjustment(Struct, gc=False):
     count: Name | None = None
 
 
-class SafetyStock(Struct, gc=False):
+class SafetyStock(Struct, omit_defaults=True, gc=False):
     location: Location
     lines: Annotated[list[SafetyStockLine], Meta(min_length=1, max_length=MAX_LINES)]
 
 
-class Count(Struct, gc=False):
+class Count(Struct, omit_defaults=True, gc=False):
     """What was found between `started` and the event's time.
 
     Areas of one count add up when it is `final`. `complete`: a SKU of the location that
@@ -159,7 +159,7 @@ class Count(Struct, gc=False):
     complete: bool = False
 
 
-class Book(Struct, gc=False):
+class Book(Struct, omit_defaults=True, gc=False):
     """An ERP's book, that has read each source of `through` up to a sequence."""
 
     location: Location
