@@ -11,6 +11,7 @@ import pytest
 from local.processes import Process, wait_until
 from models import topics
 from models.movements import decode
+from tests import builders as b
 from tests.harness import Harness
 from tests.load import Load
 
@@ -148,3 +149,24 @@ def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
     wait_until(lambda: not worker.running, 60, "the worker refuses")
     assert worker.code == 70
     assert "refusing to start" in worker.tail(100)
+
+
+def test_an_alias_that_goes_over_while_a_worker_is_down_never_splits_a_sale(harness):
+    harness.service.start_api()
+    worker = start(harness, "a")
+    harness.put_reference("items", "S", {"aliases": [{"code": "X"}]})
+    worker.stop()
+    harness.send(b.sale("p", 1, "09:00", sku="X"))
+    die_at(harness, "a", "outputs_acked", 1)
+    assert harness.put("/v1/reference/items/B", {"aliases": [{"code": "X"}]}).status_code == 202
+    start(harness, "a")
+    wait_until(
+        lambda: harness.get("/v1/reference/status").json()["current"], 30, "reference in use"
+    )
+    harness.send(b.sale("p", 2, "09:01", sku="X"))
+    harness.settle()
+    assert repeated_origins(harness) == 1
+    assert harness.stock("S")["on_hand"] == -1
+    assert harness.stock("B")["on_hand"] == -1
+    assert harness.get("/v1/availability/X/17").status_code == 404
+    assert harness.service.digest() == harness.service.digest(replay=True)

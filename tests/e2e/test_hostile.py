@@ -1,11 +1,15 @@
 """Hostile input: no crash, one dead letter each, byte-identical; the good around it applied."""
 
 import json
+import random
+from collections import Counter
 
 import pytest
 
 from models import topics
 from tests import builders as b
+from tests.load import Load
+from tests.pipeline import key_of, topic_of
 
 BIG = b'{"junk":"' + b"x" * 10_000_000 + b'"}'
 
@@ -47,8 +51,6 @@ def stormed(running):
         "types": (b.encoded({**sale("H", 52), "sequence": 1.5}),) * 2 + ("invalid",),
         "unknown": (b.encoded({**sale("H", 53), "type": "pos.sale.imagined.v9"}),) * 2
         + ("unknown_type",),
-        "later": (b.encoded({**sale("H", 54), "type": "pos.sale.voided.v1"}),) * 2
-        + ("not_supported",),
         "service": (b.encoded({**sale("H", 55), "type": "onhand.tick.v1"}),) * 2 + ("wrong_topic",),
         "topic": (wrong_topic, wrong_topic, "wrong_topic"),
         "misrouted": (misrouted, misrouted, "misrouted"),
@@ -102,3 +104,53 @@ def test_a_corrected_resend_fills_the_line_that_was_refused(running):
     running.send(mended, mended)
     running.settle()
     assert running.stock("C")["on_hand"] == 5
+
+
+def test_ten_thousand_malformed_among_a_hundred_thousand_lose_and_change_nothing(harness):
+    dice = random.Random(4)
+    load = Load(seed=4, sources=60)
+    good = [load.event() for _ in range(90_000)]
+    bad = [malformed(dice, number) for number in range(10_000)]
+    worker = harness.service.start_worker()
+    harness.service.start_api()
+    records = [(topic_of(one), key_of(one), json.dumps(one).encode()) for one in good]
+    for number, value in enumerate(bad):
+        records.insert(number * 10, (topics.POS_SALES, f"bad-{number % 50}", value))
+    for topic in topics.SOURCE_TOPICS:
+        harness.append(topic, *((key, value) for home, key, value in records if home == topic))
+    harness.settle(240)
+    assert worker.running
+    letters = Counter(value for _, value in harness.letters())
+    assert letters == Counter(value or b"" for value in bad)
+    items = [{"sku": sku, "location": location} for sku, location in sorted(load.sums)]
+    answers = harness.post("/v1/availability/query", {"items": items}).json()["items"]
+    for answer in answers:
+        assert load.sums[answer["sku"], answer["location"]] == {
+            "on_hand": answer["on_hand"],
+            "quality_control": answer["quality_control"],
+        }
+
+
+def malformed(dice: random.Random, number: int) -> bytes | None:
+    """A record that no event can be read from, each in one of many ways."""
+    event = b.sale(f"bad-{number % 50}", number + 1, "09:00", sku=f"bad-{number}")
+    encoded = json.dumps(event).encode()
+    field = dice.choice(("specversion", "id", "source", "type", "time", "data"))
+    place = dice.randrange(1, len(encoded) - 1)
+    return dice.choice(
+        (
+            lambda: encoded[:place],
+            lambda: dice.randbytes(dice.randrange(1, 200)),
+            lambda: json.dumps({**event, field: None}).encode(),
+            lambda: json.dumps({**event, field: [number]}).encode(),
+            lambda: json.dumps({**event, "type": f"pos.sale.{number}.v1"}).encode(),
+            lambda: json.dumps({**event, "time": f"{number}-13-32"}).encode(),
+            lambda: b"[" * dice.randrange(1, 3_000),
+            lambda: b"[]" + b" " * number,
+            lambda: json.dumps({**event, "sequence": -number - 1}).encode(),
+            lambda: json.dumps({**event, "data": {**event["data"], "lines": []}}).encode(),
+            lambda: encoded.replace(b'"quantity": 1', b'"quantity": 1e3'),
+            lambda: encoded + b"," + encoded,
+            lambda: None,
+        )
+    )()
