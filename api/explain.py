@@ -1,6 +1,7 @@
 """Why is this number 7? The ledger entries that make a row, and their sum."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,14 +9,18 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from api.availability import JSON
+from api.availability import Query as Keys
 from api.paths import decoded
 from api.problems import Problem
 from api.state import State, state_of
 from models.arrival import SourceRow
+from models.clock import business_day
 from models.explanation import explain, told
 from models.holds import HoldRow
 from models.instants import from_datetime, to_rfc3339
 from models.ledger import LedgerEntry
+from models.reading import zone_of
+from models.reference import LocationFacts
 from models.rows import decode, key, stock_key
 
 router = APIRouter(prefix="/v1/availability", tags=["explain"])
@@ -54,6 +59,7 @@ async def explain_one(
     base = explanation.base
     holds = await _holds(state, sku, location) if as_of is None else []
     gaps = await _gaps(state, location)
+    tell = _teller(state, location)
     total = start + sum(entry.deltas.get("on_hand", 0) for entry in shown)
     answer = {
         "sku": sku,
@@ -67,10 +73,10 @@ async def explain_one(
         "in_transit": last.in_transit,
         "incoming": last.incoming,
         "variance": last.variance,
-        "base": None if base is None else told(base) | _provisional(base, gaps),
+        "base": None if base is None else tell(base) | _provisional(base, gaps),
         "start": start,
         "summed_up": len(dropped),
-        "entries": [told(entry) for entry in shown],
+        "entries": [tell(entry) for entry in shown],
         "sum": {
             "start": start,
             "deltas": total - start,
@@ -81,6 +87,43 @@ async def explain_one(
         "gaps": gaps,
     }
     return Response(msgspec.json.encode(answer), media_type=JSON)
+
+
+@router.post("/explain")
+async def explain_many(request: Request, wanted: Keys) -> Response:
+    """Whether the explanations of many rows sum up to their answers, in the order asked."""
+    state = state_of(request)
+    if len(wanted.items) > state.settings.max_query:
+        raise Problem(422, "too_many", f"at most {state.settings.max_query} items")
+    keys = [(item.sku, item.location) for item in wanted.items]
+    stocks = await state.view.stocks(keys)
+    known = [
+        (key, stock.version) for key, stock in zip(keys, stocks, strict=True) if stock is not None
+    ]
+    found = await state.archive.entries_of_many(
+        [(stock_key(*key), version) for key, version in known]
+    )
+    items = [
+        _summary(key, version, [_decode(entry) for _, entry in entries])
+        for (key, version), entries in zip(known, found, strict=True)
+    ]
+    return Response(msgspec.json.encode({"items": items}), media_type=JSON)
+
+
+def _summary(key: tuple[str, str], version: int, entries: list[LedgerEntry]) -> dict[str, Any]:
+    sku, location = key
+    if not entries or entries[-1].version != version:
+        return {"sku": sku, "location": location, "version": version, "agrees": False}
+    explanation = explain(entries)
+    return {
+        "sku": sku,
+        "location": location,
+        "version": version,
+        "start": explanation.start,
+        "entries": len(explanation.entries),
+        "on_hand": explanation.on_hand(),
+        "agrees": explanation.on_hand() == entries[-1].on_hand,
+    }
 
 
 async def _version(state: State, sku: str, location: str) -> int:
@@ -103,6 +146,23 @@ async def _entries(
             detail = "the ledger has not been read up to this row's version yet"
             raise Problem(503, "catching_up", detail)
         await asyncio.sleep(0.02)
+
+
+def _teller(state: State, location: str) -> Callable[[LedgerEntry], dict[str, Any]]:
+    """How entries of a location are told: with their business day, where its zone is known."""
+    versions = state.catalog.versions("location", location)
+    facts = versions[-1][1] if versions else None
+    if not isinstance(facts, LocationFacts) or facts.zone is None:
+        return told
+    zone, starts = zone_of(facts.zone), facts.day_starts
+
+    def tell(entry: LedgerEntry) -> dict[str, Any]:
+        said = entry.movement
+        stated = said.note.business_day if said.note is not None else None
+        day = stated or business_day(said.effective, zone, starts)
+        return told(entry) | {"business_day": day}
+
+    return tell
 
 
 async def _holds(state: State, sku: str, location: str) -> list[dict[str, Any]]:

@@ -4,13 +4,13 @@ A correction never changes a delta's effect on the total; counts and expiry use 
 is told by a word that stands in the ledger beside the original time.
 """
 
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from models.instants import HOUR, SECOND, Instant, from_datetime
+from models.instants import HOUR, SECOND, Instant, from_datetime, to_datetime
 
 TOLERANCE: Final[Instant] = 2 * SECOND
 """Skew below it is ignored, and hourly minima within it agree."""
@@ -112,3 +112,11 @@ def resolve(local: datetime, zone: ZoneInfo, before: Instant | None) -> Timed:
     if before is not None and first < before:
         return Timed(second, (TIME_REPEATED,))
     return Timed(first, (TIME_AMBIGUOUS,))
+
+
+def business_day(at: Instant, zone: ZoneInfo, day_starts: str) -> str:
+    """The day that sales of `at` belong to, where days begin at `day_starts` (`HH:MM`, local)."""
+    begins = time.fromisoformat(day_starts)
+    local = to_datetime(at).astimezone(zone)
+    day = local.date()
+    return (day if local.time() >= begins else day - timedelta(1)).isoformat()

@@ -74,7 +74,10 @@ def asyncapi(version: str) -> dict[str, Any]:
                 "onhand-code": {"type": "string", "enum": [code.value for code in REMEDIES]},
                 **{
                     f"onhand-{part}": {"type": "string"}
-                    for part in ("reason", "topic", "partition", "offset", "index", "sku")
+                    for part in (
+                        *("reason", "topic", "partition", "offset", "index", "sku"),
+                        *("correlationid", "causationid", "traceparent"),
+                    )
                 },
             },
         },

@@ -182,7 +182,7 @@ def release(row: OrderRow) -> Settled:
 
 def pick(row: OrderRow) -> Settled:
     """The goods were taken off the shelf, and wait to leave."""
-    if row.status in (HELD, CONFIRMED):
+    if row.status in OPEN:
         return Settled(row, Outcome.PICKED, [Command("pick", line) for line in row.lines])
     outcome = {
         UNKNOWN: Outcome.UNKNOWN_RESERVATION,

@@ -3,6 +3,9 @@
 import logging
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from models import topics
 from models.movements import AnyMovement, cause_of
 from models.movements import encode as encode_movement
@@ -37,9 +40,10 @@ def bury(
     After a crash the same letter may come twice, with the same place.
     """
     place = (work.topic, work.partition.number, record.offset, index)
-    headers = _headers(code, reason, place)
+    trace = _trace_of(original)
+    headers = [*_headers(code, reason, place), *_trace_headers(trace)]
     work.emit(routing.dead_letters[work.partition.number], record.key, original, headers)
-    log.info("dead letter %s: %s (%s/%s/%s/%s)", code, reason, *place)
+    _tell(code, reason, place, trace.correlationid)
 
 
 def bury_movement(
@@ -51,10 +55,46 @@ def bury_movement(
     """
     topic = topics.NUMBERED[movement.topic]
     place = (topic, movement.partition, cause_of(movement.ordinal), movement.line)
-    headers = [*_headers(code, reason, place), ("onhand-sku", movement.sku.encode())]
+    note = movement.note
+    trace = _Trace()
+    if note is not None:
+        trace = _Trace(note.correlationid, note.causationid, note.traceparent)
+    sku = ("onhand-sku", movement.sku.encode())
+    headers = [*_headers(code, reason, place), sku, *_trace_headers(trace)]
     key = movement.source.encode()
     work.emit(routing.dead_letters[work.partition.number], key, encode_movement(movement), headers)
-    correlation = movement.note.correlationid if movement.note is not None else None
+    _tell(code, reason, place, trace.correlationid)
+
+
+class _Trace(Struct):
+    """What ties an event to what caused it."""
+
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+_decode_trace = msgspec.json.Decoder(_Trace).decode
+
+
+def _trace_of(original: bytes) -> _Trace:
+    """The trace of an event that may be broken in any way."""
+    try:
+        return _decode_trace(original)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Trace()
+
+
+def _trace_headers(trace: _Trace) -> Headers:
+    told = ((name, getattr(trace, name)) for name in trace.__struct_fields__)
+    return [
+        (f"onhand-{name}", value[:256].encode("utf-8", "replace")) for name, value in told if value
+    ]
+
+
+def _tell(
+    code: Code, reason: str, place: tuple[str, int, int, int], correlation: str | None
+) -> None:
     log.info("dead letter %s: %s (%s/%s/%s/%s, correlation %s)", code, reason, *place, correlation)
 
 

@@ -91,6 +91,11 @@ class Holding:
             if not waiting:
                 self._waiting.pop(want, None)
 
+    def wants(self, key: str) -> list[str] | None:
+        """What a held event waits for; None where it is not held."""
+        row = self._partition.get(key, HeldRow)
+        return row.wants if row is not None else None
+
     def waiting(self, want: str) -> list[tuple[str, HeldRow]]:
         """What waits for `want`, in the sources' order."""
         found = [

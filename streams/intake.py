@@ -212,7 +212,9 @@ class Intake:
                 sold,
             )
         if not arrived.is_new:
-            self._refuse(element, row, event, arrived, epoch, sequence, reading)
+            self._refuse(element, row, arrived, epoch, sequence, reading)
+            if held and row.held and arrived.arrival is Arrival.DUPLICATE:
+                self._wait_on(element, row, event, epoch, sequence, reading, held)
             return False
         if is_latest:
             row.skew = reading.skew
@@ -228,7 +230,6 @@ class Intake:
         self,
         element: Element,
         row: SourceRow,
-        event: SourceEvent,
         arrived: Arrived,
         epoch: int,
         sequence: int,
@@ -270,6 +271,25 @@ class Intake:
             holding.let_go(row, key)
         if type(event) is pos.SaleCompleted:
             holding.append_again(element.work, sale_want(row.source, event.data.transaction))
+
+    def _wait_on(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        epoch: int,
+        sequence: int,
+        reading: Reading,
+        held: list[Held],
+    ) -> None:
+        """What was held came again and still is: perhaps for another reason by now."""
+        holding = self._holding[element.work.partition.number]
+        number = id_hash(event.id) if sequence == UNSEQUENCED else sequence
+        key = held_key(row.topic, row.source, epoch, number)
+        wants = sorted({one.want for one in held})
+        if holding.wants(key) not in (None, wants):
+            holding.hold(row, key, _held_row(element, row, number, reading, wants))
+            self._bury(element, held[0].code, "; ".join(one.reason for one in held))
 
     def _void(
         self,

@@ -109,9 +109,7 @@ def letter_of(record: Any) -> Letter:
     told = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     code = told.get("onhand-code", "")
     original = record.value or b""
-    source, location, identity, correlation = _who(
-        original, (record.key or b"").decode("utf-8", "replace")
-    )
+    source, location, identity = _who(original, (record.key or b"").decode("utf-8", "replace"))
     place = [told.get(f"onhand-{part}", "") for part in ("topic", "partition", "offset", "index")]
     known = code in Code.__members__.values()
     remedy = REMEDIES[Code(code)] if known else None
@@ -121,7 +119,9 @@ def letter_of(record: Any) -> Letter:
         "source": source,
         "location": location,
         "identity": identity,
-        "correlationid": correlation,
+        "correlationid": told.get("onhand-correlationid"),
+        "causationid": told.get("onhand-causationid"),
+        "traceparent": told.get("onhand-traceparent"),
         "topic": place[0],
         "partition": int(place[1] or 0),
         "offset": int(place[2] or 0),
@@ -144,13 +144,13 @@ def letter_of(record: Any) -> Letter:
     )
 
 
-def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None, str | None]:
-    """Source, location, identity and correlation of an event, as far as its bytes tell."""
+def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
+    """Source, location and identity of an event, as far as its bytes tell."""
     try:
         event = msgspec.json.decode(original)
         data = event["data"]
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, KeyError, RecursionError):
-        return key, "", None, None
+        return key, "", None
     source = event.get("source")
     location = data.get("location") if isinstance(data, dict) else None
     sequence = event.get("sequence")
@@ -159,7 +159,6 @@ def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None, st
         source if isinstance(source, str) else key,
         location if isinstance(location, str) else "",
         identity,
-        event.get("correlationid"),
     )
 
 

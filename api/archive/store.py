@@ -148,27 +148,18 @@ class Archive:
 
         They begin with the last that set the row, or with those that it had to add again.
         """
+        column, bound = ("version", version) if version is not None else ("received", received)
+        return await self._run(lambda database: _entries(database, stock, column, bound))
 
-        def work(database: sqlite3.Connection) -> list[tuple[int, bytes]]:
-            until = "AND version <= ?" if version is not None else "AND received <= ?"
-            bound = version if version is not None else received
-            base = database.execute(
-                f"SELECT version, sets FROM entries WHERE stock = ? {until} AND sets > 0 "
-                "ORDER BY version DESC LIMIT 1",
-                (stock, bound),
-            ).fetchone()
-            if base is None:
-                return database.execute(
-                    f"SELECT version, entry FROM entries WHERE stock = ? {until} ORDER BY version",
-                    (stock, bound),
-                ).fetchall()
-            return database.execute(
-                f"SELECT version, entry FROM entries WHERE stock = ? {until} "
-                "AND (version >= ? OR effective >= ?) ORDER BY version",
-                (stock, bound, *base),
-            ).fetchall()
-
-        return await self._run(work)
+    async def entries_of_many(
+        self, wanted: Sequence[tuple[str, int]]
+    ) -> list[list[tuple[int, bytes]]]:
+        """The entries of several rows, each up to a version, in the order asked."""
+        return await self._run(
+            lambda database: [
+                _entries(database, stock, "version", version) for stock, version in wanted
+            ]
+        )
 
     async def letters(
         self, filters: dict[str, str], before: int, after: str, limit: int
@@ -210,3 +201,18 @@ class Archive:
             ).fetchall()
 
         return await self._run(work)
+
+
+def _entries(
+    database: sqlite3.Connection, stock: str, column: str, bound: int | None
+) -> list[tuple[int, bytes]]:
+    base = database.execute(
+        f"SELECT version, sets FROM entries WHERE stock = ? AND {column} <= ? AND sets > 0 "
+        "ORDER BY version DESC LIMIT 1",
+        (stock, bound),
+    ).fetchone()
+    return database.execute(
+        f"SELECT version, entry FROM entries WHERE stock = ? AND {column} <= ? "
+        "AND (version >= ? OR effective >= ?) ORDER BY version",
+        (stock, bound, *(base or (-1, 0))),
+    ).fetchall()

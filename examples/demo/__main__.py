@@ -44,7 +44,7 @@ async def main() -> int:
     seconds = float(os.environ.get("DEMO_SECONDS", "100"))
     say(f"reading {lines:,} lines of real grocery sales ...")
     plan = day.make(lines)
-    total = len(plan.opening) + len(plan.replay) + len(plan.withheld)
+    total = len(plan.opening) + len(plan.replay) + len(plan.withheld) + 1
     say(
         f"{plan.lines:,} sales lines of {plan.stores} stores in {total:,} events; opening counts, "
         "receipts, returns and reservations are synthesized with a fixed seed"
@@ -153,6 +153,29 @@ async def _outage(plan: day.Day, url: str, replay: Replay, lag: Lag) -> None:
         gaps = source["epochs"][0]["gaps"]
         say(f"  the burst arrives: gaps {gaps}, {source['duplicates']} duplicates recognized")
         say(f"  SKU {sku} there: on hand {answer['on_hand']}, gaps: {answer['gaps']}")
+        await replay.send(plan.returned)
+        await replay.flush()
+        await lag.wait_for_none(SETTLE_SECONDS)
+        await _caught_up(url)
+        await _explain(client, sku, location)
+
+
+async def _explain(client: httpx.AsyncClient, sku: str, location: str) -> None:
+    """Why the number is what it is: the count, and every entry since."""
+    answer = await client.get(f"/v1/availability/{sku}/{location}/explain?limit=12")
+    answer.raise_for_status()
+    why = answer.json()
+    base, total = why["base"], why["sum"]
+    say(f"why is it {why['on_hand']} units of SKU {sku} at store {location} now?")
+    say(f"  {base['happened_at']}  counted {base['counted']} by {base['source']}")
+    if why["summed_up"]:
+        earlier = why["start"] - base["counted"]
+        say(f"  {'earlier':20}  {earlier:+d}  {why['summed_up']} entries, /explain lists them")
+    for entry in why["entries"]:
+        change = entry["deltas"].get("on_hand", 0)
+        who = f"{entry['source']} #{entry['sequence']}"
+        say(f"  {entry['happened_at']}  {change:+d}  {entry['kind']} of {who}, {entry['arrival']}")
+    say(f"  {total['start']} {total['deltas']:+d} = {total['on_hand']}, the answer's own number")
 
 
 async def _burst(missing: list[day.Sent], replay: Replay) -> None:
@@ -203,8 +226,10 @@ async def _stay(plan: day.Day, url: str) -> None:
     say("\nup until Ctrl-C:")
     for path in (
         f"/v1/availability/{sku}/{location}",
+        f"/v1/availability/{sku}/{location}/explain",
         f"/v1/availability/{sku}",
         f"/v1/sources/{plan.outage_store}",
+        "/v1/exceptions",
         "/v1/channels/web/allocations?limit=5",
         "/v1/channels/marketplace/stream",
         "/docs",

@@ -38,13 +38,17 @@ class Sent:
 
 @dataclass
 class Day:
-    """Everything to send, in parts. `withheld` are the sales that come late, in order."""
+    """Everything to send, in parts. `withheld` are the sales that come late, in order.
+
+    `returned` brings a unit of the watched row back at the end.
+    """
 
     lines: int
     stores: int
     opening: list[Sent]
     replay: list[Sent]
     withheld: list[Sent]
+    returned: Sent
     outage_store: str
     watched: tuple[str, str]
 
@@ -76,14 +80,18 @@ def make(lines: int) -> Day:
     ]
     replay = sorted([*(one for one in baskets if id(one) not in kept), *others])
     line = withheld[0].event["data"]["lines"][0]
+    store = withheld[0].event["data"]["location"]
+    back = {"line": 1, "sku": line["sku"], "quantity": 1}
+    comes_back = (end + timedelta(hours=1), store, back, "restock")
     return Day(
         lines=len(sales),
         stores=sales.store_id.nunique(),
         opening=opening,
         replay=replay,
         withheld=withheld,
+        returned=_return(comes_back, -1, numbers),
         outage_store=withheld[0].key,
-        watched=(line["sku"], withheld[0].event["data"]["location"]),
+        watched=(line["sku"], store),
     )
 
 
@@ -233,7 +241,12 @@ def _return(one: tuple[datetime, str, dict[str, Any], str], place: int, numbers:
         data = {"transaction": f"return-{place}", "location": store, "lines": [line]}
         source = f"service-{store}"
         return numbers.event(topics.POS_SALES, "pos.sale.returned.v1", source, at, data)
-    data = {"rma": f"rma-{place}", "location": store, "disposition": what, "lines": [line]}
+    data = {
+        "rma": f"rma-{place}" if place >= 0 else "rma-last",
+        "location": store,
+        "disposition": what,
+        "lines": [line],
+    }
     kind = "returns.return.disposed.v1"
     return numbers.event(topics.RETURNS_DISPOSITIONS, kind, f"returns-{store}", at, data)
 
