@@ -45,8 +45,8 @@ class Fact(NamedTuple):
     area: str | None = None
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        return self.at, self.epoch, self.sequence
+    def order(self) -> tuple[int, int]:
+        return self.at, self.sequence
 
 
 class Delta(NamedTuple):
@@ -80,10 +80,9 @@ def expected(facts: list[Fact]) -> dict[Place, dict[str, int]]:
     for place, count in counts.items():
         rows[place]["on_hand"] = count.quantity
     for place, bucket, quantity, fact in deltas:
-        if bucket == "on_hand" and place in counts:
-            if not _is_after(quantity, fact, counts[place]):
-                continue
-        rows[place][bucket] += quantity
+        count = counts.get(place) if bucket == "on_hand" else None
+        if count is None or _is_after(quantity, fact, count):
+            rows[place][bucket] += quantity
     for place, units in _incoming(facts):
         rows[place]["incoming"] += units
     for place, units in _safety_stock(facts):

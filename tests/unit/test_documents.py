@@ -85,14 +85,16 @@ def test_a_void_finds_a_sale_of_some_hundred_transactions_ago():
 
 def test_a_shelf_count_leaves_out_what_was_picked_and_waits_to_leave():
     pipeline = Pipeline()
-    pipeline.send(
+    for event in (
         b.count("hh", 1, "08:00", 10),
         b.requested("R", "09:00", ("S", 3)),
         b.order("picked", "R", "09:10"),
         b.count("hh", 2, "10:00", 7, scope="shelf"),
-    )
+    ):
+        pipeline.send(event)
     assert pipeline.stock()["on_hand"] == 10
-    pipeline.send(b.order("fulfilled", "R", "10:30"), b.count("hh", 3, "11:00", 7, scope="shelf"))
+    pipeline.send(b.order("fulfilled", "R", "10:30"))
+    pipeline.send(b.count("hh", 3, "11:00", 7, scope="shelf"))
     stock_now = pipeline.stock()
     assert (stock_now["on_hand"], stock_now["reserved"]) == (7, 0)
 
