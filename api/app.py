@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,14 +28,14 @@ from api import (
     sources,
 )
 from api.allocation_feed import AllocationFeed
-from api.archive.following import ArchiveFollowing
-from api.archive.store import Archive
+from api.archive.process import filled
+from api.archive.store import Archive, create
 from api.paths import RawPaths
 from api.producing import Producing
 from api.records import Record
 from api.settings import Settings
 from api.state import State
-from api.views.base import Update, View
+from api.views.base import View
 from api.views.following import Following
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
@@ -83,21 +83,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching, feed, producing = Watching(), AllocationFeed(), Producing(settings)
     catalog = Catalog()
     use: dict[int, dict[str, dict[str, int]]] = {}
-    with TemporaryDirectory(
-        prefix="onhand-archive-", dir=settings.archive_folder or None
-    ) as folder:
-        archive = Archive(Path(folder) / "archive.sqlite", settings.archive_entries)
-        archived = ArchiveFollowing(archive, settings.kafka, settings.topic)
-
-        def on_row(update: Update) -> None:
-            watching.changed(update.key)
-            archived.offer(update)
-
+    async with AsyncExitStack() as stack:
+        parent = settings.archive_folder or None
+        folder = stack.enter_context(TemporaryDirectory(prefix="onhand-archive-", dir=parent))
+        path = Path(folder) / "archive.sqlite"
+        create(path)
+        archive = Archive(path)
+        filling = await stack.enter_async_context(filled(path))
         following = Following(
             view,
             settings.kafka,
             settings.topic,
-            on_row=on_row,
+            on_row=watching.changed,
             on_position=lambda value: _note_use(use, value),
             others={
                 topics.CHANNEL_ALLOCATIONS: feed.take,
@@ -112,15 +109,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             feed,
             producing,
             archive,
-            archived,
             catalog,
             use,
             asyncio.Lock(),
         )
         await producing.start()
         await archive.start()
-        work = (following.run(), archived.run(), archived.put_rows())
-        tasks = [asyncio.create_task(one) for one in work]
+        tasks = [asyncio.create_task(following.run()), filling]
         for task in tasks:
             task.add_done_callback(_end_process)
         try:

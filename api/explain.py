@@ -166,7 +166,7 @@ def _teller(state: State, location: str) -> Callable[[LedgerEntry], dict[str, An
 
 
 async def _holds(state: State, sku: str, location: str) -> list[dict[str, Any]]:
-    await state.archive_following.settle()
+    await state.archive_reached_view()
     rows = await state.archive.documents("hold", key("at", sku, location))
     holds = [decode(value, HoldRow) for _, value in rows]
     return [
@@ -178,7 +178,7 @@ async def _holds(state: State, sku: str, location: str) -> list[dict[str, Any]]:
 
 async def _gaps(state: State, location: str) -> list[dict[str, Any]]:
     """What did not arrive of the sources that report on a location."""
-    await state.archive_following.settle()
+    await state.archive_reached_view()
     rows = await state.archive.documents("gap", location)
     sources = [decode(value, SourceRow) for _, value in rows]
     return [

@@ -28,7 +28,7 @@ async def stuck(
 ) -> Response:
     """Lines of returns that stand still; `next` is the `after` of the next page, or null."""
     state = state_of(request)
-    await state.archive_following.settle()
+    await state.archive_reached_view()
     before = round((time.time() - stuck_for) * SECOND)
     shown: list[dict[str, Any]] = []
     while True:
@@ -49,7 +49,7 @@ async def stuck(
 async def timeline(request: Request, rma: str) -> Response:
     """Every stage of every line, in the order in which they happened."""
     state = state_of(request)
-    await state.archive_following.settle()
+    await state.archive_reached_view()
     name = decoded(rma)
     found = await state.archive.documents("return", name)
     if not found:

@@ -43,7 +43,7 @@ async def page(
 ) -> Response:
     """Sources by topic and name; `next` is the `after` of the next page, or null."""
     state = state_of(request)
-    await state.archive_following.settle()
+    await state.archive_reached_view()
     shown: list[dict[str, Any]] = []
     while True:
         found = await state.archive.documents("source", after=after, limit=limit)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from api.allocation_feed import AllocationFeed
-from api.archive.following import ArchiveFollowing
 from api.archive.store import Archive
 from api.producing import Producing
 from api.settings import Settings
@@ -14,6 +13,9 @@ from api.views.base import View
 from api.views.following import Following
 from api.watching import Watching
 from models.reference import Catalog
+
+ARCHIVE_SECONDS = 2.0
+"""How long an answer waits for the archive to come as far as the view."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class State:
     feed: AllocationFeed
     producing: Producing
     archive: Archive
-    archive_following: ArchiveFollowing
     catalog: Catalog
     reference_use: dict[int, dict[str, dict[str, int]]]
     """By partition and input topic, the reference offsets in use."""
     reference_lock: asyncio.Lock
+
+    async def archive_reached_view(self) -> None:
+        """Wait, within bounds, until the archive has the rows that the view has."""
+        await self.archive.reached(self.following.places(), ARCHIVE_SECONDS)
 
 
 def state_of(request: Request) -> State:

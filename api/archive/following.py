@@ -1,25 +1,20 @@
-"""Filling the archive: the ledger and the dead letters from their beginning, rows by the way."""
+"""Filling the archive from the logs, from their beginning."""
 
-import asyncio
 import base64
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from api.archive.store import Archive, Document, Entry, Letter
-from api.views.base import Update
+from api.archive.store import Document, Entry, Letter, Writer
+from api.records import Record
 from api.views.gaps import gaps_of
 from models import topics
 from models.outcomes import REMEDIES, Code
+from models.rows import head, parts, stock_key
 from models.rows import key as row_key
-from models.rows import parts, stock_key
-
-log = logging.getLogger(__name__)
 
 SETS: Final = frozenset({"rebased", "adopted"})
 KINDS: Final = frozenset({"hold", "return", "source", "advice", "transfer", "held"})
@@ -64,14 +59,8 @@ class _Head(Struct, array_like=True):
     movement: _Moved
 
 
-class _Started(Struct, array_like=True):
-    """A count's own fields that say when it began, after those that every movement has."""
-
-    started: int
-
-
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_head = msgspec.json.Decoder(_Head).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 _name_of: Final[dict[str, Callable[[list[str]], str]]] = {
     "hold": lambda part: row_key("at", part[1], part[2]),
     "return": lambda part: part[1],
@@ -82,25 +71,25 @@ _name_of: Final[dict[str, Callable[[list[str]], str]]] = {
 }
 
 
-def document_of(update: Update) -> Document | None:
-    """A row as the archive keeps it; None where it is not searched."""
-    kind = update.key.partition("|")[0]
-    if kind not in KINDS:
-        return None
-    name = _name_of[kind](parts(update.key))
-    return Document(update.key, kind, name, update.version, update.value)
-
-
 def entries_of(value: bytes) -> list[Entry]:
     """The entries of a ledger record."""
     found = []
     for raw in _split(value):
-        head = _head(raw)
-        moved = head.movement
+        found_head = _decode_head(raw)
+        moved = found_head.movement
         # What a count had to add again may lie in its interval: a day is ample for one.
-        reach = moved.effective - 86_400_000_000 if head.outcome in SETS else 0
+        reach = moved.effective - 86_400_000_000 if found_head.outcome in SETS else 0
         stock = stock_key(moved.sku, moved.location)
-        found.append(Entry(stock, head.version, head.received, moved.effective, reach, bytes(raw)))
+        found.append(
+            Entry(
+                stock,
+                found_head.version,
+                found_head.received,
+                moved.effective,
+                reach,
+                bytes(raw),
+            )
+        )
     return found
 
 
@@ -162,86 +151,84 @@ def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
     )
 
 
-class ArchiveFollowing:
-    """Follows the logs that only the archive needs; `ready` once it has what stood there."""
+class Filling:
+    """What came by in the logs, on its way into the file."""
 
-    def __init__(self, archive: Archive, bootstrap: str, topic: Callable[[str], str]) -> None:
-        self.ready = asyncio.Event()
-        self._archive = archive
-        self._bootstrap = bootstrap
-        self._ledger = topic(topics.INVENTORY_LEDGER)
-        self._letters = topic(topics.DEAD_LETTERS)
-        self._waiting: dict[str, Document] = {}
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
         self._with_gaps: dict[str, dict[str, str]] = {}
-        self._came = asyncio.Event()
 
-    def offer(self, update: Update) -> None:
-        """A row came by in a state topic: keep it if it is searched."""
-        document = document_of(update)
-        if document is None:
-            return
-        self._waiting[update.key] = document
-        if document.kind == "source":
-            self._offer_gaps(update)
-        self._came.set()
+    def take_rows(self, records: Iterable[Record]) -> None:
+        """Rows of a state topic: those that are searched are kept."""
+        latest: dict[str, Document] = {}
+        for record in records:
+            key = (record.key or b"").decode()
+            kind = key.partition("|")[0]
+            if kind not in KINDS or record.value is None:
+                continue
+            version, gone = head(record.value)
+            value = None if gone else record.value
+            known = latest.get(key)
+            if known is None or known.version < version:
+                latest[key] = Document(key, kind, _name_of[kind](parts(key)), version, value)
+        for document in list(latest.values()):
+            if document.kind == "source":
+                latest.update((one.key, one) for one in self._gaps_of(document))
+        self._writer.put(latest.values())
 
-    def _offer_gaps(self, update: Update) -> None:
+    def _gaps_of(self, source: Document) -> list[Document]:
         """A source with gaps is also looked up by each location that it reports on."""
-        places, gaps = gaps_of(update.value) if update.value is not None else ([], 0)
-        named = {row_key("gap", place, update.key): place for place in places} if gaps else {}
-        gone = self._with_gaps.pop(update.key, {})
-        for key, place in {**gone, **named}.items():
-            value = update.value if key in named else None
-            self._waiting[key] = Document(key, "gap", place, update.version, value)
+        places, gaps = gaps_of(source.value) if source.value is not None else ([], 0)
+        named = {row_key("gap", place, source.key): place for place in places} if gaps else {}
+        gone = self._with_gaps.pop(source.key, {})
         if named:
-            self._with_gaps[update.key] = named
+            self._with_gaps[source.key] = named
+        return [
+            Document(key, "gap", place, source.version, source.value if key in named else None)
+            for key, place in {**gone, **named}.items()
+        ]
 
-    async def put_rows(self) -> None:
-        """Put what was offered, until cancelled."""
-        while True:
-            await self._came.wait()
-            self._came.clear()
-            waiting, self._waiting = self._waiting, {}
-            await self._archive.put(list(waiting.values()))
-
-    async def settle(self) -> None:
-        """Put what was offered so far."""
-        waiting, self._waiting = self._waiting, {}
-        await self._archive.put(list(waiting.values()))
-
-    async def run(self) -> None:
-        """Follow until cancelled. Raises KafkaError where the logs can't be read."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            fetch_max_wait_ms=_WAIT_MS,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-            auto_offset_reset="earliest",
+    def take_entries(self, records: Iterable[Record]) -> None:
+        """Records of the ledger."""
+        self._writer.add_entries(
+            [entry for record in records for entry in entries_of(record.value or b"[]")]
         )
-        await consumer.start()
-        try:
-            await self._follow(consumer)
-        finally:
-            await consumer.stop()
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+    def take_letters(self, records: Iterable[Any]) -> None:
+        """Dead letters."""
+        self._writer.add_letters([letter_of(record) for record in records])
+
+
+async def follow(writer: Writer, bootstrap: str, topic: Callable[[str], str]) -> None:
+    """Follow the logs into the file until cancelled. Raises KafkaError if they can't be read."""
+    filling = Filling(writer)
+    takers: dict[str, Callable[[list[Any]], None]] = {
+        topic(topics.INVENTORY_STATE): filling.take_rows,
+        topic(topics.INVENTORY_SOURCES): filling.take_rows,
+        topic(topics.INVENTORY_LEDGER): filling.take_entries,
+        topic(topics.DEAD_LETTERS): filling.take_letters,
+    }
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        fetch_max_wait_ms=_WAIT_MS,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
         everywhere = []
-        for topic in (self._ledger, self._letters):
-            await consumer._client._wait_on_metadata(topic)
-            numbers = consumer.partitions_for_topic(topic) or set()
-            everywhere += [TopicPartition(topic, number) for number in sorted(numbers)]
+        for name in takers:
+            await consumer._client._wait_on_metadata(name)
+            numbers = consumer.partitions_for_topic(name) or set()
+            everywhere += [TopicPartition(name, number) for number in sorted(numbers)]
         consumer.assign(everywhere)
         await consumer.seek_to_beginning(*everywhere)
-        ends = await consumer.end_offsets(everywhere)
-        begun = time.monotonic()
+        writer.commit({tuple(tp): await consumer.position(tp) for tp in everywhere})
         while True:
-            for tp, records in (await consumer.getmany(timeout_ms=_WAIT_MS)).items():
-                if tp.topic == self._letters:
-                    await self._archive.add_letters([letter_of(record) for record in records])
-                    continue
-                entries = [entry for record in records for entry in entries_of(record.value)]
-                await self._archive.add_entries(entries)
-            if not self.ready.is_set():
-                positions = {tp: await consumer.position(tp) for tp in ends}
-                if all(positions[tp] >= end for tp, end in ends.items()):
-                    log.info("the archive is ready after %.1f s", time.monotonic() - begun)
-                    self.ready.set()
+            taken = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=5_000)
+            for tp, records in taken.items():
+                takers[tp.topic](records)
+            if taken:
+                writer.commit({tuple(tp): run[-1].offset + 1 for tp, run in taken.items()})
+    finally:
+        await consumer.stop()

@@ -1,4 +1,4 @@
-"""The archive: a SQLite file of this process, rebuilt from the logs at every start.
+"""The archive's file: SQLite, written by one process, read by another.
 
 It answers what no view in memory should hold: the ledger by row, dead letters by code,
 documents by name. Its memory is bounded by the page cache, its size by `max_entries`.
@@ -8,15 +8,16 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 CACHE_KIB: Final = 32_768
+POLL_SECONDS: Final = 0.005
 _SCHEMA: Final = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
+PRAGMA journal_mode = WAL;
 CREATE TABLE entries (
     stock TEXT NOT NULL, version INTEGER NOT NULL, received INTEGER NOT NULL,
     effective INTEGER NOT NULL, sets INTEGER NOT NULL, entry BLOB NOT NULL
@@ -32,6 +33,10 @@ CREATE TABLE documents (
     value BLOB
 ) WITHOUT ROWID;
 CREATE INDEX documents_by_name ON documents (kind, name, key);
+CREATE TABLE progress (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
 """
 
 
@@ -68,78 +73,109 @@ class Document(NamedTuple):
     value: bytes | None
 
 
-class Archive:
-    """Owns the file and the one thread that touches it."""
+Place = tuple[str, int]
+"""Topic as the broker names it, partition."""
+
+
+def create(path: Path) -> None:
+    """Make the file, empty."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(_SCHEMA)
+
+
+class Writer:
+    """Fills the file; everything of one `commit` is seen at once."""
 
     def __init__(self, path: Path, max_entries: int) -> None:
-        self._path = path
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._max_entries = max_entries
+        self._database.execute("BEGIN")
+
+    def add_entries(self, entries: Sequence[Entry]) -> None:
+        """Take ledger entries; a repeat of a version is dropped, the oldest make room."""
+        self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?)", entries)
+        (newest,) = self._database.execute("SELECT max(rowid) FROM entries").fetchone()
+        if newest is not None:
+            oldest = newest - self._max_entries
+            self._database.execute("DELETE FROM entries WHERE rowid <= ?", (oldest,))
+
+    def add_letters(self, letters: Sequence[Letter]) -> None:
+        """Take dead letters; one of the same place counts how often it came."""
+        self._database.executemany(
+            "INSERT INTO letters VALUES (?,?,?,?,?,?,1,?) "
+            "ON CONFLICT (id) DO UPDATE SET times = times + 1",
+            letters,
+        )
+
+    def put(self, documents: Iterable[Document]) -> None:
+        """Take rows; older ones than those held are ignored."""
+        self._database.executemany(
+            "INSERT INTO documents VALUES (?,?,?,?,?) ON CONFLICT (key) DO UPDATE "
+            "SET version = excluded.version, value = excluded.value "
+            "WHERE excluded.version > version",
+            documents,
+        )
+
+    def commit(self, progress: dict[Place, int]) -> None:
+        """Let readers see what was taken, and how far each log was read: next offsets."""
+        self._database.executemany(
+            "INSERT OR REPLACE INTO progress VALUES (?,?,?)",
+            [(*place, offset) for place, offset in progress.items()],
+        )
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+
+class Archive:
+    """Reads the file, on a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._thread = ThreadPoolExecutor(1, "archive")
         self._database: sqlite3.Connection | None = None
 
     async def start(self) -> None:
-        """Create the file, empty."""
-        await self._run(self._open)
+        """Open the file, which must exist."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
-    def _open(self, _: Any = None) -> None:
-        self._path.unlink(missing_ok=True)
-        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._database = database
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA query_only = ON")
 
     async def stop(self) -> None:
-        """Close and remove the file."""
+        """Let go of the file."""
         await self._run(lambda database: database.close())
         self._thread.shutdown()
-        self._path.unlink(missing_ok=True)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(self._database))  # type: ignore[arg-type]
 
-    async def add_entries(self, entries: Sequence[Entry]) -> None:
-        """Take ledger entries; a repeat of a version is dropped, the oldest make room."""
+    async def progress(self) -> dict[Place, int]:
+        """How far each log is in the file: next offsets."""
 
-        def work(database: sqlite3.Connection) -> None:
-            database.execute("BEGIN")
-            database.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?)", entries)
-            (newest,) = database.execute("SELECT max(rowid) FROM entries").fetchone()
-            if newest is not None:
-                oldest = newest - self._max_entries
-                database.execute("DELETE FROM entries WHERE rowid <= ?", (oldest,))
-            database.execute("COMMIT")
+        def work(database: sqlite3.Connection) -> dict[Place, int]:
+            found = database.execute("SELECT topic, partition, next FROM progress").fetchall()
+            return {(topic, partition): offset for topic, partition, offset in found}
 
-        await self._run(work)
+        return await self._run(work)
 
-    async def add_letters(self, letters: Sequence[Letter]) -> None:
-        """Take dead letters; one of the same place counts how often it came."""
-
-        def work(database: sqlite3.Connection) -> None:
-            database.execute("BEGIN")
-            database.executemany(
-                "INSERT INTO letters VALUES (?,?,?,?,?,?,1,?) "
-                "ON CONFLICT (id) DO UPDATE SET times = times + 1",
-                letters,
-            )
-            database.execute("COMMIT")
-
-        await self._run(work)
-
-    async def put(self, documents: Iterable[Document]) -> None:
-        """Take rows; older ones than those held are ignored."""
-
-        def work(database: sqlite3.Connection) -> None:
-            database.execute("BEGIN")
-            database.executemany(
-                "INSERT INTO documents VALUES (?,?,?,?,?) ON CONFLICT (key) DO UPDATE "
-                "SET version = excluded.version, value = excluded.value "
-                "WHERE excluded.version > version",
-                documents,
-            )
-            database.execute("COMMIT")
-
-        await self._run(work)
+    async def reached(self, places: dict[Place, int], seconds: float) -> bool:
+        """Wait, within bounds, until the file has what stood before each next offset."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            progress = await self.progress()
+            if all(progress.get(place, 0) >= offset for place, offset in places.items()):
+                return True
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
 
     async def entries(
         self, stock: str, version: int | None, received: int | None

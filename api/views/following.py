@@ -8,7 +8,6 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from api.archive.following import KINDS
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
@@ -17,7 +16,6 @@ from models.rows import head
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
-_KNOWN: Final = _SERVED | KINDS
 _FETCH_WAIT_MS: Final = 200
 _STAMP_SECONDS: Final = 0.01
 
@@ -34,11 +32,11 @@ class Following:
         bootstrap: str,
         topic: Callable[[str], str],
         *,
-        on_row: Callable[[Update], None],
+        on_row: Callable[[str], None],
         on_position: Callable[[bytes], None],
         others: dict[str, Callable[[list[Record]], None]],
     ) -> None:
-        """`on_row` is told of every row but stock, `on_position` of intake's positions.
+        """`on_row` is told the key of every row but stock, `on_position` intake's positions.
 
         `others` take the records of further topics, which are no rows.
         """
@@ -47,8 +45,9 @@ class Following:
         self._bootstrap = bootstrap
         self._others = {topic(name): take for name, take in others.items()}
         self._sources = topic(topics.INVENTORY_SOURCES)
+        self._stock = topic(topics.INVENTORY_STATE)
         self._topics = (
-            topic(topics.INVENTORY_STATE),
+            self._stock,
             self._sources,
             topic(topics.ORDERS_STATE),
             *self._others,
@@ -57,6 +56,11 @@ class Following:
         self._on_position = on_position
         self._next: dict[TopicPartition, int] = {}
         self._stamped = 0.0
+
+    def places(self) -> dict[tuple[str, int], int]:
+        """How far the rows of the inventory and of its sources were read: next offsets."""
+        rows = (self._stock, self._sources)
+        return {tuple(tp): offset for tp, offset in self._next.items() if tp.topic in rows}
 
     async def run(self) -> None:
         """Follow until cancelled. Raises KafkaError where the logs can't be read."""
@@ -103,7 +107,7 @@ class Following:
         for record in records:
             key = (record.key or b"").decode()
             kind = kind_of(key)
-            if kind not in _KNOWN or record.value is None:
+            if kind not in _SERVED or record.value is None:
                 if kind == "position" and tp.topic == self._sources and record.value is not None:
                     self._on_position(record.value)
                 continue
@@ -111,11 +115,10 @@ class Following:
             known = latest.get(key)
             if known is None or known.version < version:
                 latest[key] = Update(key, version, None if gone else record.value)
-        served = [update for key, update in latest.items() if kind_of(key) in _SERVED]
-        await self._view.apply(served)
-        for key, update in latest.items():
-            if kind_of(key) != "stock":
-                self._on_row(update)
+        await self._view.apply(list(latest.values()))
+        for key in latest:
+            if not key.startswith("stock|"):
+                self._on_row(key)
 
     async def _judge_ready(
         self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
