@@ -1,12 +1,12 @@
 """Points in time: whole microseconds since 1970-01-01T00:00Z, never local, never floats."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 Instant = int
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = 86_400
 
 _FIRST: Final = -62_135_596_800_000_000
 _LAST: Final = 253_402_300_799_999_999
@@ -18,7 +18,8 @@ HOUR: Final = 3_600 * SECOND
 
 def from_datetime(moment: datetime) -> Instant:
     """The instant of an aware `moment`. Raises TypeError for a naive one."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * _DAY + since.seconds) * SECOND + since.microseconds
 
 
 def to_datetime(instant: Instant) -> datetime:

@@ -120,7 +120,8 @@ def _document(store: Rows, movement: Movement, version: int, kind: str, judged: 
     document.booked = booked
     here = movement.location
     changes = []
-    for location in [here, *sorted({*booked, *target} - {here})]:
+    elsewhere = {*booked, *target} - {here}
+    for location in (here, *sorted(elsewhere)) if elsewhere else (here,):
         owed = _owed(booked.get(location, {}), target.get(location, {}))
         if not owed and location != here:
             continue
@@ -146,6 +147,8 @@ def _document(store: Rows, movement: Movement, version: int, kind: str, judged: 
 
 def _owed(has: Deltas, should: Deltas) -> list[tuple[str, int]]:
     """What is to be moved: out of buckets first, so that none is short for a moment."""
+    if not has:
+        return sorted(should.items(), key=lambda one: one[1])
     buckets = sorted({*has, *should})
     owed = [(bucket, should.get(bucket, 0) - has.get(bucket, 0)) for bucket in buckets]
     return sorted((one for one in owed if one[1]), key=lambda one: one[1])
@@ -169,14 +172,16 @@ def entry_of(change: Change, movement: AnyMovement, received: Instant) -> Ledger
         row.incoming,
         row.safety_stock,
         row.variance,
-        movement if row.location == movement.location else _at(movement, row),
+        movement,
         change.flags,
     )
 
 
-def _at(movement: AnyMovement, row: StockRow) -> AnyMovement:
-    """The movement as the entry of another row tells it."""
-    return replace(movement, sku=row.sku, location=row.location)
+def entry_elsewhere(change: Change, movement: AnyMovement, received: Instant) -> LedgerEntry:
+    """The entry of a row that is not the movement's own."""
+    row = change.row
+    there = replace(movement, sku=row.sku, location=row.location)
+    return entry_of(change, there, received)
 
 
 def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas]:

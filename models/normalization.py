@@ -78,6 +78,29 @@ def normalize(
     at = first
     made: list[Movement] = []
     for line in lines:
+        if kind is pos.SaleCompleted and line[3].reservation is None and line[4] is None:
+            # By far the commonest, hence written out.
+            made.append(
+                Delta(
+                    line[1],
+                    location,
+                    topic,
+                    partition,
+                    at,
+                    source,
+                    epoch,
+                    sequence,
+                    line[0],
+                    effective,
+                    arrival,
+                    note,
+                    "sale",
+                    "on_hand",
+                    -line[2],
+                )
+            )
+            at += 1
+            continue
         make, when, rest = build(data, line, effective, reading)
         code = line[4]
         made.append(

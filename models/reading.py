@@ -85,14 +85,9 @@ def read(
     """
     moment = event.time
     skew, sent = source.skew, event.sentat
-    if moment.tzinfo is not None and sent is None and skew is None and reference.plain:
-        at = from_datetime(moment)
-        why: tuple[str, ...] = ()
-        effective = at
-        if at > received + clock.FUTURE:
-            effective, why = received, (clock.FUTURE_CLAMPED,)
-        plain = Reading(at, effective, why, None, None, [], _NONE_HELD)
-        if _read_plain(event, plain):
+    if sent is None and skew is None and reference.plain and moment.tzinfo is not None:
+        plain = _read_plain(event, from_datetime(moment), received)
+        if plain is not None:
             return plain
     zone, missing = _zone(event, reference)
     if missing is not None:
@@ -143,24 +138,31 @@ def _has_local_times(event: SourceEvent) -> bool:
     return any(time is not None and time.tzinfo is None for time in times)
 
 
-def _read_plain(event: SourceEvent, reading: Reading) -> bool:
-    """Read the lines where no reference data is known: codes are SKUs, units the base.
+def _read_plain(event: SourceEvent, at: Instant, received: Instant) -> Reading | None:
+    """Read where no reference data is known: codes are SKUs, units the base, clocks right.
 
-    False where that is not all there is to it.
+    None where that is not all there is to it.
     """
-    if type(event) in _SPECIAL or (type(event) in _TIMED and _has_local_times(event)):
-        return False
-    add = reading.lines.append
+    if type(event) in _SPECIAL and not _is_plain(event):
+        return None
+    lines: list[ReadLine] = []
     units = 0
     sent: list[Any] = event.data.lines  # type: ignore[assignment]
     for line in sent:
         if line.uom is not None and line.uom != BASE_UNIT:
-            return False
+            return None
         quantity = line.quantity
         units += quantity
-        add((line.line, line.sku, quantity, line, None))
-    reading.units = units
-    return True
+        lines.append((line.line, line.sku, quantity, line, None))
+    if at > received + clock.FUTURE:
+        why = (clock.FUTURE_CLAMPED,)
+        return Reading(at, received, why, None, None, lines, _NONE_HELD, units)
+    return Reading(at, at, (), None, None, lines, _NONE_HELD, units)
+
+
+def _is_plain(event: SourceEvent) -> bool:
+    """Whether an event has no other times or codes than all have."""
+    return type(event) in _TIMED and not _has_local_times(event)
 
 
 def _lines(
@@ -223,6 +225,9 @@ _SPECIAL: Final = frozenset(
         returns.ReturnDisposed,
         returns.ReturnRefunded,
         returns.ReturnCredited,
+        warehouse.StockCounted,
+        warehouse.ShipmentAdvised,
+        warehouse.TransferShipped,
     }
 )
 _TIMED: Final = frozenset(

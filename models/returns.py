@@ -8,6 +8,7 @@ first. Goods are where they were disposed of, wherever they came in.
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from models import rows
 from models.documents import DocumentRow, Judged, Target, add
@@ -84,12 +85,11 @@ class ReturnRow(DocumentRow, kw_only=True):
         stands = []
         for one in sorted(self.dispositions, reverse=True):
             taken = min(left, one.quantity)
-            if taken:
-                cut = Disposition(
-                    one.at, one.sequence, one.source, one.disposition, taken, one.location
-                )
-                stands.append(cut)
-                left -= taken
+            if taken == one.quantity:
+                stands.append(one)
+            elif taken:
+                stands.append(replace(one, quantity=taken))
+            left -= taken
         return stands
 
     def waiting(self) -> int:
@@ -111,6 +111,8 @@ class ReturnRow(DocumentRow, kw_only=True):
             bucket = _BUCKET_OF_DISPOSITION[one.disposition]
             if bucket is not None:
                 add(target, one.location, bucket, one.quantity)
+        if not left:
+            return target, False
         for one in stands:
             here = min(one.quantity, left.get(one.location, 0))
             left[one.location] = left.get(one.location, 0) - here
@@ -127,7 +129,7 @@ class ReturnRow(DocumentRow, kw_only=True):
 
 def return_key(sku: str, rma: str, line: int) -> str:
     """The key of a return line's row."""
-    return rows.key("return", rma, line, sku)
+    return f"return|{rows.escape(rma)}|{line}|{rows.escape(sku)}"
 
 
 def take(store: Rows, said: ReturnStage, version: int) -> Judged:
@@ -192,7 +194,7 @@ def _receive(row: ReturnRow, said: ReturnStage) -> Outcome:
 
 def _dispose(row: ReturnRow, said: ReturnStage) -> Outcome:
     first = not row.dispositions
-    known = max(row.authorized, sum(row.received.values()))
+    known = max(row.authorized, sum(row.received.values())) if row.received else row.authorized
     one = Disposition(
         said.effective,
         said.sequence,
@@ -201,13 +203,16 @@ def _dispose(row: ReturnRow, said: ReturnStage) -> Outcome:
         said.quantity,
         said.location,
     )
+    if first:
+        row.dispositions = [one]
+        if known and said.quantity > known:
+            return Outcome.RETURN_EXCEEDS
+        return Outcome.APPLIED if row.received else Outcome.IMPLIED_RECEIPT
     before = sum(one.quantity for one in row.dispositions)
     row.dispositions = sorted([*row.dispositions, one])[-MAX_DISPOSITIONS:]
     if known and said.quantity > known:
         return Outcome.RETURN_EXCEEDS
     if row.dispositions[-1] != one:
         return Outcome.SUPERSEDED if before >= row.limit() else Outcome.APPLIED
-    if first:
-        return Outcome.APPLIED if row.received else Outcome.IMPLIED_RECEIPT
     replaces = before + said.quantity > row.limit()
     return Outcome.RE_DISPOSED if replaces else Outcome.APPLIED

@@ -6,7 +6,7 @@ import msgspec
 
 from models import topics
 from models.counts import ClosedRow, closed_key, count_key
-from models.inventory import close_count, entry_of, transition
+from models.inventory import close_count, entry_elsewhere, entry_of, transition
 from models.ledger import LedgerEntry
 from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
 from models.outcomes import APPLIED, Code, Outcome
@@ -82,22 +82,27 @@ class Inventory:
             if not (new or cut) and self._trust_origins:
                 self.origins_skipped += 1
                 continue
-            # Rules and ends of counts stand alone in their record, so the cursor is theirs.
-            if type(movement) is ChannelRuleSet:
-                return allocations.rule_set(work, movement, base)
-            if type(movement) is CountClosed:
-                return self._close_count(work, movement, base)
+            if not movement.sku:
+                # It concerns all, and stands alone in its record, so the cursor is its own.
+                return self._sweep(work, movement, base)
             change = transition(partition, movement, base + index)
             entries.append(entry_of(change, movement, work.now))
             if change.outcome is not APPLIED:
                 self._answer(work, record, movement, change.outcome)
             if change.also:
-                entries += [entry_of(one, movement, work.now) for one in change.also]
+                entries += [entry_elsewhere(one, movement, work.now) for one in change.also]
             if allocations.rules:
                 allocations.moved(change, base + index)
                 for one in change.also:
                     allocations.moved(one, base + index)
         return True
+
+    def _sweep(self, work: Work, movement: AnyMovement, base: int) -> bool:
+        if type(movement) is ChannelRuleSet:
+            return self._allocations[work.partition.number].rule_set(work, movement, base)
+        if type(movement) is CountClosed:
+            return self._close_count(work, movement, base)
+        raise TypeError(f"no SKU: {type(movement).__name__}")
 
     def _close_count(self, work: Work, closed: CountClosed, base: int) -> bool:
         """The end of a count, for each SKU that it concerns, a part per step; False until done."""
@@ -113,8 +118,7 @@ class Inventory:
             change = close_count(partition, closed, sku, base)
             if change is None:
                 continue
-            entry = entry_of(change, closed, work.now)
-            entries.append(entry)
+            entries.append(entry_elsewhere(change, closed, work.now))
             if allocations.rules:
                 allocations.moved(change, base)
         if done + SWEEP < len(skus):

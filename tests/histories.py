@@ -210,8 +210,9 @@ class _Facts:
 
     def make(self, number: int) -> list[Fact]:
         facts: list[Fact] = []
-        for slot in sorted(self.random.sample(range(SLOTS), number)):
-            role = self.random.choices(("register", "wms", "handheld", "desk"), (4, 5, 3, 2))[0]
+        slots = self.random.choice((range(SLOTS), range(45, 100)))
+        for slot in sorted(self.random.sample(slots, number)):
+            role = self.random.choices(("register", "wms", "handheld", "desk"), (5, 5, 4, 2))[0]
             facts += getattr(self, f"_{role}")(START + slot * SLOT)
         return facts
 
@@ -471,12 +472,13 @@ def _ties(random: Random, facts: list[Fact], devices: list[Device]) -> list[Fact
             and fact.kind in {"sale", "receipt", "adjustment", "till_return"}
             and fact.source in right
             and {line.bucket for line in fact.lines} == {"on_hand"}
-            and random.random() < 0.15
+            and random.random() < 0.3
         ):
             count = random.choice(counts)
             # A void of it is later still.
             if count.at <= fact.at:
-                moved = fact._replace(at=count.at)
+                started = count.at if count.started is None else count.started
+                moved = fact._replace(at=random.choice((count.at, (started + count.at) // 2)))
         told.append(moved)
     return told
 
