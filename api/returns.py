@@ -86,31 +86,33 @@ def _last(row: ReturnRow) -> Instant:
 
 
 def _line(row: ReturnRow) -> dict[str, Any]:
+    now = row.now()
     return {
         "rma": row.rma,
         "line": row.line,
         "sku": row.sku,
         "sold_as": row.sold_as,
-        "authorized": row.authorized,
-        "under_way": row.under_way(),
-        "received": row.received,
-        "undecided": row.waiting(),
+        "authorized": now.authorized,
+        "under_way": now.under_way(),
+        "received": now.received,
+        "undecided": now.waiting(),
         "disposed": [
             {"disposition": one.disposition, "quantity": one.quantity, "location": one.location}
-            for one in row.standing()
+            for one in now.standing()
         ],
-        "refunded": row.refunded,
-        "credited": row.credited,
+        "refunded": now.refunded,
+        "credited": now.credited,
         "last_stage_at": to_rfc3339(_last(row)) if row.timeline else None,
     }
 
 
 def _waits_for(row: ReturnRow) -> str | None:
     """The stage that is due next; None where the line is finished."""
-    if row.waiting():
+    now = row.now()
+    if now.waiting():
         return "disposed"
-    if row.authorized > sum(row.received.values()) and not row.dispositions:
+    if (now.authorized or 0) > sum(now.received.values()) and not now.dispositions:
         return "received"
-    if row.dispositions and not (row.refunded or row.credited):
+    if now.dispositions and not (now.refunded or now.credited):
         return "refunded"
     return None

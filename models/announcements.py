@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from models import rows
+from models.arrival import NEVER
 from models.events.warehouse import ShipmentAdvised
 from models.instants import Instant
 from models.reading import ReadLine
@@ -10,11 +11,15 @@ from models.rows import Row, Rows
 
 
 class AnnouncedRow(Row, kw_only=True):
-    """SKUs of an advice that stand, as stated (time, sequence), and those left out since."""
+    """SKUs of an advice that stand, as stated (time, sequence), and those left out since.
+
+    `final`: a receipt said that nothing more will come.
+    """
 
     stated: tuple[Instant, int]
     skus: list[str]
     gone: list[str] = []
+    final: bool = False
 
 
 class _Line(Struct):
@@ -49,12 +54,22 @@ def announce(
         left_out = set(known.gone)
         gone = sorted(left_out | (set(units) - set(known.skus)))
         store.put(
-            key, AnnouncedRow(version=version, stated=known.stated, skus=known.skus, gone=gone)
+            key,
+            AnnouncedRow(
+                version=version,
+                stated=known.stated,
+                skus=known.skus,
+                gone=gone,
+                final=known.final,
+            ),
         )
         return [line for sku, line in units.items() if sku in known.skus]
     gone = sorted({*known.skus, *known.gone} - set(units)) if known is not None else []
     standing = [] if event.data.cancelled else sorted(units)
-    store.put(key, AnnouncedRow(version=version, stated=stated, skus=standing, gone=gone))
+    final = known is not None and known.final
+    store.put(
+        key, AnnouncedRow(version=version, stated=stated, skus=standing, gone=gone, final=final)
+    )
     first_free = max((line[0] for line in lines), default=0) + 1
     zeros = [
         (first_free + place, sku, 0, _Line(first_free + place, sku), None)
@@ -63,10 +78,18 @@ def announce(
     return [*units.values(), *zeros]
 
 
-def rest_of(store: Rows, key: str, lines: list[ReadLine]) -> list[str]:
-    """Announced SKUs that a final receipt does not name: nothing more of them will come."""
+def end(store: Rows, key: str, lines: list[ReadLine], version: int) -> list[str]:
+    """A final receipt came: announced SKUs that it does not name, of which no more will come."""
     known = store.get(key, AnnouncedRow)
-    if known is None:
-        return []
+    stated = known.stated if known is not None else (NEVER, 0)
+    skus = known.skus if known is not None else []
+    gone = known.gone if known is not None else []
+    store.put(key, AnnouncedRow(version=version, stated=stated, skus=skus, gone=gone, final=True))
     named = {line[1] for line in lines}
-    return [sku for sku in known.skus if sku not in named]
+    return [sku for sku in skus if sku not in named]
+
+
+def is_final(store: Rows, key: str) -> bool:
+    """Whether a receipt said that nothing more of the advice will come."""
+    known = store.get(key, AnnouncedRow)
+    return known is not None and known.final

@@ -273,6 +273,16 @@ def epoch_of(source: SourceRow, at: Instant) -> int:
     return max((epoch for since, epoch in source.opened if since <= at), default=0)
 
 
+def was_taken_before(
+    store: Rows, source: SourceRow, epoch_number: int, sequence: int, content: int
+) -> bool:
+    """Whether an event of an epoch that was opened late had been taken into an earlier one."""
+    return any(
+        epoch.epoch < epoch_number and _known_content(store, source, epoch, sequence) == content
+        for epoch in source.epochs
+    )
+
+
 def open_epoch(source: SourceRow, epoch: int, since: Instant) -> bool:
     """Take a control that opens an epoch; False where it was open already."""
     if any(epoch == known for _, known in source.opened):
@@ -308,6 +318,12 @@ def judge_totals(
     counted = epoch.last - epoch.first + 1, epoch.units
     agree = transactions in (None, counted[0]) and units in (None, counted[1])
     return Totals(number, sequence, (transactions, units), counted, agree)
+
+
+def repeated(source: SourceRow) -> Arrived:
+    """One more repeat."""
+    source.duplicates += 1
+    return _DUPLICATE
 
 
 def identify(
@@ -450,9 +466,10 @@ def mended(source: SourceRow, number: int, units: int) -> None:
     epoch.units += units
 
 
-def find_sale(store: Rows, source: SourceRow, transaction: str) -> Sale | None:
-    """A sale that is remembered, the latest of its name."""
-    for epoch in reversed(source.epochs):
+def find_sale(store: Rows, source: SourceRow, own_epoch: int, transaction: str) -> Sale | None:
+    """A sale that is remembered: of `own_epoch`, else the latest of its name."""
+    by_nearness = sorted(source.epochs, key=lambda one: (one.epoch == own_epoch, one.epoch))
+    for epoch in reversed(by_nearness):
         found = _sale_in(epoch.sold, transaction)
         if found is not None:
             return Sale(epoch, None, *found)

@@ -8,23 +8,22 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from models import rows
-from models.instants import Instant
+from models.instants import HOUR, Instant
 from models.movements import Booked, CountClosed, Counted
 from models.outcomes import Outcome
 from models.rows import Row, Rows
 from models.stock import (
     HISTORY,
     MINUTE,
-    NEVER,
     Link,
     StockRow,
     history,
     is_after_count,
     is_uncertain,
-    replace_history,
     sums,
 )
 
+READ_WITHIN: Final[Instant] = 24 * HOUR
 COUNT_UNCERTAIN: Final = "count_uncertain"
 
 Area = tuple[int, Instant, Instant, int]
@@ -44,6 +43,15 @@ class ClosedRow(Row, kw_only=True):
     count: str
 
 
+class CompleteRow(Row, kw_only=True):
+    """The latest complete count of a location: SKUs that it did not name were not there."""
+
+    count: str
+    started: Instant
+    at: Instant
+    by: tuple[str, int, int]
+
+
 class Rebased(NamedTuple):
     """What a statement did, the correction of on_hand, and what is to be said of it."""
 
@@ -60,6 +68,36 @@ def count_key(sku: str, location: str, count: str) -> str:
 def closed_key(location: str, count: str) -> str:
     """The key of the row that says that a count is over."""
     return rows.key("closed", location, count)
+
+
+def end_count(store: Rows, closed: CountClosed, version: int) -> None:
+    """Remember that a count is over, and if it was complete, what that means for later SKUs."""
+    key = closed_key(closed.location, closed.count)
+    store.put(key, ClosedRow(version=version, count=closed.count))
+    known = store.get(complete_key(closed.location), CompleteRow)
+    if closed.complete and (known is None or known.at <= closed.effective):
+        row = CompleteRow(
+            version=version,
+            count=closed.count,
+            started=closed.started,
+            at=closed.effective,
+            by=(closed.source, closed.epoch, closed.sequence),
+        )
+        store.put(complete_key(closed.location), row)
+
+
+def found_nothing(store: Rows, row: StockRow) -> None:
+    """Take a complete count of its location into a new `row`, which that count did not name."""
+    known = store.get(complete_key(row.location), CompleteRow)
+    if known is not None:
+        row.opened = True
+        row.count, row.counted, row.counted_by = known.count, 0, known.by
+        row.count_started, row.counted_at = known.started, known.at
+
+
+def complete_key(location: str) -> str:
+    """The key of a location's latest complete count."""
+    return rows.key("complete", location)
 
 
 def count(store: Rows, row: StockRow, counted: Counted) -> Rebased:
@@ -122,7 +160,7 @@ def rebase(
     before what the history holds cannot be applied, unless it is the one that opens the row.
     """
     beyond = started < row.newest - HISTORY
-    if row.counted_by is not None and _is_older(row, said, at):
+    if row.counted_by is not None and _is_older(row, said, quantity, at):
         return Rebased(Outcome.COUNT_BEYOND_HISTORY if beyond else Outcome.SUPERSEDED)
     if row.opened and (beyond or started <= row.forgotten):
         return Rebased(Outcome.COUNT_BEYOND_HISTORY)
@@ -135,33 +173,33 @@ def rebase(
     return Rebased(Outcome.REBASED, correction, (COUNT_UNCERTAIN,) if uncertain else ())
 
 
-def _is_older(row: StockRow, said: Counted | CountClosed, at: Instant) -> bool:
+def _is_older(row: StockRow, said: Counted | CountClosed, quantity: int, at: Instant) -> bool:
     if at != row.counted_at:
         return at < row.counted_at
     if said.count == row.count:
         return False
     source, epoch, sequence = row.counted_by or ("", 0, 0)
-    return source == said.source and (said.epoch, said.sequence) <= (epoch, sequence)
+    if source == said.source:
+        return (said.epoch, said.sequence) <= (epoch, sequence)
+    # Two sources counted at one moment: the same one stands, whichever comes first.
+    return (said.sequence, -quantity) < (sequence, -row.counted)
 
 
 def _set(store: Rows, row: StockRow, found: int) -> tuple[int, bool]:
-    """Set on_hand to `found` and what came after the row's count; keep only that."""
+    """Set on_hand to `found` and what came after the row's count."""
     before = row.on_hand
     links = history(store, row)
-    later = [link for link in links if is_after_count(row, link)]
+    after = sum(link.quantity for link in links if is_after_count(row, link))
     uncertain = any(is_uncertain(row, link) for link in links)
-    minutes: dict[int, tuple[int, int]] = {}
     for minute, (left, came) in sums(store, row).items():
         if minute * MINUTE > row.counted_at:
-            minutes[minute] = left, came
+            after += left + came
         elif (minute + 1) * MINUTE > row.count_started:
-            minutes[minute] = left, 0
+            after += left
             uncertain = True
     row.opened = True
-    row.on_hand = found + sum(link.quantity for link in later) + sum(map(sum, minutes.values()))
+    row.on_hand = found + after
     row.variance = row.on_hand - before
-    row.forgotten = NEVER
-    replace_history(store, row, later, minutes)
     return row.variance, uncertain
 
 
@@ -193,8 +231,11 @@ def book(store: Rows, row: StockRow, said: Booked) -> Rebased:
 
 
 def _is_out_of_reach(store: Rows, row: StockRow, said: Booked) -> bool:
-    """Whether deltas that the book may lack are no longer kept one by one."""
-    if max(row.summed, row.forgotten) == NEVER:
+    """Whether deltas that the book may lack are no longer kept one by one.
+
+    What was a day before the book, it has surely read.
+    """
+    if max(row.summed, row.forgotten) <= said.effective - READ_WITHIN:
         return False
     oldest: dict[str, int] = {}
     for link in history(store, row):

@@ -1,10 +1,15 @@
 """Documents: advices, transfers and returns keep counters per line, and buckets derive.
 
-So order does not matter, and a correction is a new counter. A document's row holds what
-its counters have put into each location's buckets; a change moves the difference.
+A document's line keeps the facts that were told of it. What its counters came to after
+each fact, in the facts' own time, is what it puts into the buckets of each location; a
+fact moves the difference, at the time where there is one. So order does not matter, and
+a correction is a new counter.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from models import rows
 from models.instants import Instant
@@ -12,26 +17,49 @@ from models.movements import Advised, AdvisedReceipt, Arrived, Shipped
 from models.outcomes import Outcome
 from models.rows import Row, Rows
 
+MAX_FACTS: Final = 200
+"""Facts per line of a document; more are refused."""
+
 Buckets = dict[str, int]
 Target = dict[str, Buckets]
 """Units by location and bucket that a document's counters come to."""
 
-
-class DocumentRow(Row, kw_only=True):
-    """`booked` is what the document has put into the buckets so far."""
-
-    sku: str
-    booked: Target = {}
+Move = tuple[Instant, str, str, int]
+"""When, at which location, in which bucket, how many units."""
 
 
 class Judged(NamedTuple):
-    """A document's row after a movement, and what its counters come to now."""
+    """A document's row after a movement, and what is to be moved because of it."""
 
     outcome: Outcome
     key: str
-    row: DocumentRow
-    target: Target
+    row: Row
+    moves: list[Move]
     flags: tuple[str, ...] = ()
+
+
+Course = list[tuple[Instant, Target]]
+"""What a document's counters came to after each of its facts, in their order."""
+
+
+def moves_between(before: Course, after: Course) -> list[Move]:
+    """What leads from one course of a document to another."""
+    owed: dict[tuple[Instant, str, str], int] = {}
+    for course, sign in ((before, -1), (after, 1)):
+        last: Target = {}
+        for at, target in course:
+            for location, bucket in _places((last, target)):
+                had = last.get(location, {}).get(bucket, 0)
+                has = target.get(location, {}).get(bucket, 0)
+                if has != had:
+                    place = at, location, bucket
+                    owed[place] = owed.get(place, 0) + sign * (has - had)
+            last = target
+    return sorted((*place, units) for place, units in owed.items() if units)
+
+
+def _places(targets: Iterable[Target]) -> set[tuple[str, str]]:
+    return {(location, bucket) for one in targets for location in one for bucket in one[location]}
 
 
 def add(target: Target, location: str, bucket: str, units: int) -> None:
@@ -41,15 +69,17 @@ def add(target: Target, location: str, bucket: str, units: int) -> None:
         buckets[bucket] = buckets.get(bucket, 0) + units
 
 
-class AdviceRow(DocumentRow, kw_only=True):
+class AdviceRow(Row, kw_only=True):
     """Units of one SKU announced by one advice, and what came of them.
 
     `stated` is when the standing revision was made (time, sequence); None if only
     receipts are known. `received` is by location and bucket.
     """
 
+    sku: str
     advice: str
     location: str
+    booked: Target = {}
     advised: int = 0
     expected: Instant | None = None
     stated: tuple[Instant, int] | None = None
@@ -88,11 +118,12 @@ def advise(store: Rows, said: Advised, version: int) -> Judged:
     row = _own_advice(store, said, version)
     stated = (said.effective, said.sequence)
     if row.stated is not None and stated < row.stated:
-        return _judged_advice(row, Outcome.SUPERSEDED)
+        return _judged_advice(row, said.effective, Outcome.SUPERSEDED)
     row.stated, row.location = stated, said.location
     row.advised, row.expected, row.cancelled = said.quantity, said.expected, said.closed
     over = row.came > row.advised and not row.cancelled
-    return _judged_advice(row, Outcome.OVER_RECEIPT if over else Outcome.APPLIED)
+    outcome = Outcome.OVER_RECEIPT if over else Outcome.APPLIED
+    return _judged_advice(row, said.effective, outcome)
 
 
 def receive(store: Rows, said: AdvisedReceipt, version: int) -> Judged:
@@ -108,30 +139,53 @@ def receive(store: Rows, said: AdvisedReceipt, version: int) -> Judged:
         outcome = Outcome.OVER_RECEIPT
     elif known and said.final and row.came < row.advised:
         outcome, flags = Outcome.RECEIVED_SHORT, (f"{row.advised - row.came} short",)
-    return _judged_advice(row, outcome, flags)
+    return _judged_advice(row, said.effective, outcome, flags)
 
 
-def _judged_advice(row: AdviceRow, outcome: Outcome, flags: tuple[str, ...] = ()) -> Judged:
+def _judged_advice(
+    row: AdviceRow, at: Instant, outcome: Outcome, flags: tuple[str, ...] = ()
+) -> Judged:
     target: Target = {location: dict(buckets) for location, buckets in row.received.items()}
     add(target, row.location, "incoming", row.incoming())
-    return Judged(outcome, advice_key(row.sku, row.advice), row, target, flags)
+    moves = moves_between([(at, row.booked)], [(at, target)])
+    row.booked = target
+    return Judged(outcome, advice_key(row.sku, row.advice), row, moves, flags)
 
 
-class TransferRow(DocumentRow, kw_only=True):
-    """One line of a transfer. `shipped` is None until its departure was told.
+class TransferFact(Struct, array_like=True, frozen=True, order=True):
+    """A departure from, or an arrival at, `location`; `other` is the transfer's other end."""
 
-    `arrived` is by location and bucket. Units that were received have departed.
-    """
+    at: Instant
+    sequence: int
+    source: str
+    arrived: bool
+    location: str
+    other: str
+    bucket: str
+    quantity: int
+    final: bool
+    expected: Instant = 0
 
-    transfer: str
-    line: int
-    origin: str
-    destination: str
-    bucket: str = "on_hand"
-    shipped: int | None = None
-    expected: Instant | None = None
-    arrived: Target = {}
-    final: bool = False
+
+class Transfer:
+    """One line of a transfer, as some facts have it. Units that were received have departed."""
+
+    def __init__(self, facts: Iterable[TransferFact]) -> None:
+        self.origin = self.destination = ""
+        self.bucket = "on_hand"
+        self.shipped: int | None = None
+        self.arrived: Target = {}
+        self.final = False
+        for fact in facts:
+            if fact.arrived:
+                add(self.arrived, fact.location, fact.bucket, fact.quantity)
+                self.final = self.final or fact.final
+                if self.shipped is None:
+                    self.origin, self.destination = fact.other, fact.location
+            else:
+                self.shipped = (self.shipped or 0) + fact.quantity
+                self.origin, self.destination = fact.location, fact.other
+                self.bucket = fact.bucket
 
     @property
     def came(self) -> int:
@@ -153,6 +207,22 @@ class TransferRow(DocumentRow, kw_only=True):
         return target
 
 
+class TransferRow(Row, kw_only=True):
+    """One line of a transfer, and what was told of it in the order in which it happened."""
+
+    sku: str
+    transfer: str
+    line: int
+    facts: list[TransferFact] = []
+
+    def course(self) -> Course:
+        """What the counters came to after each fact."""
+        return [
+            (fact.at, Transfer(self.facts[: place + 1]).target())
+            for place, fact in enumerate(self.facts)
+        ]
+
+
 def transfer_key(sku: str, transfer: str, line: int) -> str:
     """The key of a transfer line's row."""
     return rows.key("transfer", sku, transfer, line)
@@ -160,56 +230,69 @@ def transfer_key(sku: str, transfer: str, line: int) -> str:
 
 def ship(store: Rows, said: Shipped, version: int) -> Judged:
     """Units have left for another location."""
+    fact = TransferFact(
+        said.effective,
+        said.sequence,
+        said.source,
+        False,
+        said.location,
+        said.destination,
+        said.bucket,
+        said.quantity,
+        False,
+        said.expected or 0,
+    )
+    return _take(store, said, fact, version)
+
+
+def arrive(store: Rows, said: Arrived, version: int) -> Judged:
+    """Units have come. A receipt before its departure implies the departure at once."""
+    fact = TransferFact(
+        said.effective,
+        said.sequence,
+        said.source,
+        True,
+        said.location,
+        said.departed_from,
+        said.bucket,
+        said.quantity,
+        said.final,
+    )
+    return _take(store, said, fact, version)
+
+
+def _take(store: Rows, said: Shipped | Arrived, fact: TransferFact, version: int) -> Judged:
     key = transfer_key(said.sku, said.transfer, said.transfer_line)
     known = store.get(key, TransferRow)
+    before = (
+        known
+        if known is not None
+        else TransferRow(
+            version=version, sku=said.sku, transfer=said.transfer, line=said.transfer_line
+        )
+    )
+    if len(before.facts) >= MAX_FACTS:
+        return Judged(Outcome.DOCUMENT_LIMIT, key, before, [])
     row = TransferRow(
         version=version,
         sku=said.sku,
         transfer=said.transfer,
         line=said.transfer_line,
-        origin=said.location,
-        destination=said.destination,
-        bucket=said.bucket,
-        shipped=said.quantity + ((known.shipped or 0) if known is not None else 0),
-        expected=said.expected,
+        facts=sorted([*before.facts, fact]),
     )
-    if known is not None:
-        row.booked, row.arrived, row.final = known.booked, known.arrived, known.final
-    return Judged(_outcome_of_transfer(row, Outcome.APPLIED), key, row, row.target(), _lost(row))
+    now = Transfer(row.facts)
+    outcome = _outcome_of_transfer(now, fact)
+    flags = (f"{now.lost} lost in transit",) if now.lost else ()
+    return Judged(outcome, key, row, moves_between(before.course(), row.course()), flags)
 
 
-def arrive(store: Rows, said: Arrived, version: int) -> Judged:
-    """Units have come. A receipt before its departure implies the departure at once."""
-    key = transfer_key(said.sku, said.transfer, said.transfer_line)
-    known = store.get(key, TransferRow)
-    if known is None:
-        row = TransferRow(
-            version=version,
-            sku=said.sku,
-            transfer=said.transfer,
-            line=said.transfer_line,
-            origin=said.departed_from,
-            destination=said.location,
-        )
-    else:
-        row = known.__copy__()  # type: ignore[attr-defined]
-        row.version = version
-    row.arrived = {location: dict(buckets) for location, buckets in row.arrived.items()}
-    add(row.arrived, said.location, said.bucket, said.quantity)
-    row.final = row.final or said.final
-    usual = Outcome.APPLIED if row.shipped is not None else Outcome.IMPLIED_DEPARTURE
-    if row.shipped is not None and said.location != row.destination:
-        usual = Outcome.DIVERTED
-    return Judged(_outcome_of_transfer(row, usual), key, row, row.target(), _lost(row))
-
-
-def _outcome_of_transfer(row: TransferRow, usual: Outcome) -> Outcome:
-    if row.shipped is not None and row.came > row.shipped:
+def _outcome_of_transfer(now: Transfer, fact: TransferFact) -> Outcome:
+    if now.shipped is None:
+        return Outcome.IMPLIED_DEPARTURE
+    if now.came > now.shipped:
         return Outcome.OVER_RECEIPT
-    if row.lost:
+    if now.lost:
         return Outcome.LOST_IN_TRANSIT
-    return usual
-
-
-def _lost(row: TransferRow) -> tuple[str, ...]:
-    return (f"{row.lost} lost in transit",) if row.lost else ()
+    if fact.arrived and fact.location != now.destination:
+        return Outcome.DIVERTED
+    return Outcome.APPLIED

@@ -37,7 +37,7 @@ from models.movements import (
 )
 from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
-from models.stock import StockRow, empty, shift, touched
+from models.stock import StockRow, empty, move, shift, touched
 
 Deltas = dict[str, int]
 
@@ -66,8 +66,7 @@ def transition(store: Rows, movement: Movement, version: int) -> Change:
     key = stock_key(movement.sku, movement.location)
     before = store.get(key, StockRow)
     if before is None:
-        row = empty(movement.sku, movement.location, version, movement.effective)
-        row.book = 1
+        row = _new(store, movement.sku, movement.location, version, movement.effective)
     else:
         row = touched(before, version, movement.effective)
     kind, handle = way
@@ -84,10 +83,15 @@ def _own(
     """The row as it is, and a copy that may be changed."""
     before = store.get(stock_key(sku, location), StockRow)
     if before is None:
-        row = empty(sku, location, version, effective)
-        row.book = 1
-        return None, row
+        return None, _new(store, sku, location, version, effective)
     return before, touched(before, version, effective)
+
+
+def _new(store: Rows, sku: str, location: str, version: int, effective: Instant) -> StockRow:
+    row = empty(sku, location, version, effective)
+    row.book = 1
+    counts.found_nothing(store, row)
+    return row
 
 
 def _absolute(store: Rows, movement: Movement, version: int) -> Change:
@@ -114,44 +118,42 @@ def close_count(store: Rows, closed: CountClosed, sku: str, version: int) -> Cha
 
 
 def _document(store: Rows, movement: Movement, version: int, kind: str, judged: Judged) -> Change:
-    """Move into the buckets of each location what the document's counters come to by now."""
-    document, target, outcome = judged.row, judged.target, judged.outcome
-    booked = {location: dict(buckets) for location, buckets in document.booked.items()}
-    document.booked = booked
-    here = movement.location
+    """Move what a document's counters come to by now, in the rows of all its locations."""
+    outcome, here = judged.outcome, movement.location
+    by_location: dict[str, dict[tuple[str, Instant], int]] = {here: {}}
+    for at, location, bucket, units in judged.moves:
+        # Only on_hand has a history, so only there it matters when.
+        moved = by_location.setdefault(location, {})
+        place = bucket, at if bucket == "on_hand" else 0
+        moved[place] = moved.get(place, 0) + units
     changes = []
-    elsewhere = {*booked, *target} - {here}
-    for location in (here, *sorted(elsewhere)) if elsewhere else (here,):
-        owed = _owed(booked.get(location, {}), target.get(location, {}))
-        if not owed and location != here:
-            continue
+    for location in sorted(by_location, key=lambda one: (one != here, one)):
         before, row = _own(store, movement.sku, location, version, movement.effective)
         deltas: Deltas = {}
-        for bucket, units in owed:
-            done = shift(store, row, bucket, units, movement)
-            if done is Outcome.BUCKET_NEGATIVE:
-                outcome = done
-                continue
-            documents.add(booked, location, bucket, units)
-            if done is APPLIED:
-                deltas[bucket] = units
-            elif outcome is APPLIED:
+        for (bucket, at), units in sorted(by_location[location].items()):
+            done, changed = _moved(store, row, movement, at, bucket, units)
+            deltas[bucket] = deltas.get(bucket, 0) + changed
+            if done is Outcome.BUCKET_NEGATIVE or (done is not APPLIED and outcome is APPLIED):
                 outcome = done
         store.put(stock_key(movement.sku, location), row)
+        deltas = {bucket: units for bucket, units in deltas.items() if units}
         changes.append(Change(row, before, kind, outcome, deltas, judged.flags))
-    store.put(judged.key, document)
+    store.put(judged.key, judged.row)
     first, *others = changes
     first.outcome, first.also = outcome, tuple(others)
     return first
 
 
-def _owed(has: Deltas, should: Deltas) -> list[tuple[str, int]]:
-    """What is to be moved: out of buckets first, so that none is short for a moment."""
-    if not has:
-        return sorted(should.items(), key=lambda one: one[1])
-    buckets = sorted({*has, *should})
-    owed = [(bucket, should.get(bucket, 0) - has.get(bucket, 0)) for bucket in buckets]
-    return sorted((one for one in owed if one[1]), key=lambda one: one[1])
+def _moved(
+    store: Rows, row: StockRow, movement: Movement, at: Instant, bucket: str, units: int
+) -> tuple[Outcome, int]:
+    """What a document's move does to a row, and the units that it changed."""
+    if not units:
+        return APPLIED, 0
+    if bucket != "on_hand":
+        return move(row, bucket, units)
+    done = shift(store, row, units, movement, at)
+    return done, units if done is APPLIED else 0
 
 
 def entry_of(change: Change, movement: AnyMovement, received: Instant) -> LedgerEntry:
@@ -185,9 +187,12 @@ def entry_elsewhere(change: Change, movement: AnyMovement, received: Instant) ->
 
 
 def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas]:
-    quantity = movement.quantity
-    outcome = shift(store, row, movement.bucket, quantity, movement)
-    return outcome, {movement.bucket: quantity} if outcome is APPLIED else {}
+    quantity, bucket = movement.quantity, movement.bucket
+    if bucket == "on_hand":
+        outcome = shift(store, row, quantity, movement, movement.effective)
+        return outcome, {bucket: quantity} if outcome is APPLIED else {}
+    outcome, moved = move(row, bucket, quantity)
+    return outcome, {bucket: moved} if moved else {}
 
 
 def _recorded(store: Rows, row: StockRow, movement: RecordedAdjustment) -> tuple[Outcome, Deltas]:
@@ -196,7 +201,10 @@ def _recorded(store: Rows, row: StockRow, movement: RecordedAdjustment) -> tuple
 
 def _safety_stock(store: Rows, row: StockRow, movement: SafetyStockSet) -> tuple[Outcome, Deltas]:
     stated = (movement.effective, movement.sequence)
-    if row.safety_at is not None and stated < row.safety_at:
+    if row.safety_at is not None and (*stated, movement.quantity) < (
+        *row.safety_at,
+        row.safety_stock,
+    ):
         return Outcome.SUPERSEDED, {}
     row.safety_at = stated
     difference = movement.quantity - row.safety_stock
@@ -245,7 +253,8 @@ def _left(store: Rows, row: StockRow, movement: Movement, left: int, reserved: i
 def _also_on_hand(
     store: Rows, row: StockRow, movement: Movement, quantity: int, deltas: Deltas
 ) -> Deltas:
-    if quantity and shift(store, row, "on_hand", quantity, movement) is APPLIED:
+    at = movement.effective
+    if quantity and shift(store, row, quantity, movement, at) is APPLIED:
         deltas["on_hand"] = quantity
     return deltas
 

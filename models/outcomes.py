@@ -43,6 +43,7 @@ class Outcome(StrEnum):
     OTHER_LOCATION = "other_location"
     IMPLIED_DEPARTURE = "implied_departure"
     DIVERTED = "diverted"
+    DOCUMENT_LIMIT = "document_limit"
     OVER_RECEIPT = "over_receipt"
     RECEIVED_SHORT = "received_short"
     LOST_IN_TRANSIT = "lost_in_transit"
@@ -104,6 +105,7 @@ class Code(StrEnum):
     OVER_RECEIPT = "over_receipt"
     RETURN_EXCEEDS = "return_exceeds"
     SNAPSHOT_BEYOND_HISTORY = "snapshot_beyond_history"
+    DOCUMENT_LIMIT = "document_limit"
 
 
 class Rejected(NamedTuple):
@@ -163,5 +165,6 @@ REMEDIES: Final[dict[Code, Remedy]] = {
     Code.CONTROL_TOTALS: Remedy("person", "compare the register's journal with its events"),
     Code.OVER_RECEIPT: _LOOK,
     Code.RETURN_EXCEEDS: _LOOK,
+    Code.DOCUMENT_LIMIT: Remedy("person", "adjust: the document's line has too many facts"),
     Code.SNAPSHOT_BEYOND_HISTORY: Remedy("source", "take a newer snapshot"),
 }

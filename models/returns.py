@@ -5,24 +5,20 @@ units authorized or received: a correction replaces, a second unit adds, whichev
 first. Goods are where they were disposed of, wherever they came in.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from models import rows
-from models.documents import DocumentRow, Judged, Target, add
+from models.documents import MAX_FACTS, Course, Judged, Target, add, moves_between
 from models.instants import Instant
 from models.movements import ReturnStage
 from models.outcomes import Outcome
-from models.rows import Rows
+from models.rows import Row, Rows
 
-MAX_DISPOSITIONS: Final = 100
-"""Dispositions kept per line of a return; the oldest is superseded beyond recall."""
-
-MAX_TOLD: Final = 100
-"""Stages told per line of a return, the latest."""
-
+_ADDED: Final = frozenset({"shipped", "refunded", "credited"})
 _BUCKET_OF_DISPOSITION: Final = {
     "restock": "on_hand",
     "quarantine": "quality_control",
@@ -44,40 +40,55 @@ class Disposition(Struct, array_like=True, frozen=True, order=True):
 
 
 class Told(Struct, array_like=True, frozen=True):
-    """A stage as it was told. `at` is when it happened, `received` when it was heard."""
+    """A stage as it was told. `at` is when it happened."""
 
     at: Instant
+    sequence: int
+    source: str
     stage: str
     quantity: int
     location: str
-    source: str
-    sequence: int
     disposition: str | None
     reason: str | None
 
 
-class ReturnRow(DocumentRow, kw_only=True):
-    """One line of one return. Quantities in base units; `received` is by location.
+class Return:
+    """One line of a return, as some of its stages have it. Quantities in base units.
 
-    `sold_as` is the SKU that was sold, where another one was in the parcel.
+    `received` is by location; `authorized` is None where nobody has said.
     """
 
-    rma: str
-    line: int
-    sold_as: str | None = None
-    authorized: int = 0
-    authorized_at: tuple[Instant, int] | None = None
-    shipped: int = 0
-    received: dict[str, int] = {}
-    refunded: int = 0
-    credited: int = 0
-    dispositions: list[Disposition] = []
-    timeline: list[Told] = []
+    def __init__(self, stages: Iterable[Told]) -> None:
+        self.authorized: int | None = None
+        self.shipped = self.refunded = self.credited = 0
+        self.received: dict[str, int] = {}
+        self.dispositions: list[Disposition] = []
+        for one in stages:
+            if one.stage == "disposed":
+                self.dispositions.append(
+                    Disposition(
+                        one.at,
+                        one.sequence,
+                        one.source,
+                        one.disposition or "quarantine",
+                        one.quantity,
+                        one.location,
+                    )
+                )
+            elif one.stage == "received":
+                self.received[one.location] = self.received.get(one.location, 0) + one.quantity
+            elif one.stage == "authorized":
+                self.authorized = one.quantity
+            elif one.stage in _ADDED:
+                setattr(self, one.stage, getattr(self, one.stage) + one.quantity)
+
+    def known(self) -> int:
+        """Units that were authorized or came, as far as it was told."""
+        return max(self.authorized or 0, sum(self.received.values()))
 
     def limit(self) -> int:
         """How many units can be disposed of; where nothing says so, the most of one decision."""
-        known = max(self.authorized, sum(self.received.values()))
-        return known or max((one.quantity for one in self.dispositions), default=0)
+        return self.known() or max((one.quantity for one in self.dispositions), default=0)
 
     def standing(self) -> list[Disposition]:
         """The dispositions that count, latest first, each cut to what is left of the limit."""
@@ -127,6 +138,30 @@ class ReturnRow(DocumentRow, kw_only=True):
         return target, elsewhere
 
 
+class ReturnRow(Row, kw_only=True):
+    """One line of one return, and its stages in the order in which they happened.
+
+    `sold_as` is the SKU that was sold, where another one was in the parcel.
+    """
+
+    rma: str
+    line: int
+    sku: str
+    sold_as: str | None = None
+    timeline: list[Told] = []
+
+    def now(self) -> Return:
+        """What all its stages come to."""
+        return Return(self.timeline)
+
+    def course(self) -> Course:
+        """What the counters came to after each stage."""
+        return [
+            (one.at, Return(self.timeline[: place + 1]).target()[0])
+            for place, one in enumerate(self.timeline)
+        ]
+
+
 def return_key(sku: str, rma: str, line: int) -> str:
     """The key of a return line's row."""
     return f"return|{rows.escape(rma)}|{line}|{rows.escape(sku)}"
@@ -136,83 +171,65 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
     """Apply one stage to its return line."""
     key = return_key(said.sku, said.rma, said.rma_line)
     known = store.get(key, ReturnRow)
-    if known is None:
-        row = ReturnRow(version=version, sku=said.sku, rma=said.rma, line=said.rma_line)
-    else:
-        row = known.__copy__()  # type: ignore[attr-defined]
-        row.version = version
-    row.sold_as = row.sold_as or said.sold_as
+    stages = known.timeline if known is not None else []
+    if known is not None and len(stages) >= MAX_FACTS:
+        return Judged(Outcome.DOCUMENT_LIMIT, key, known, [])
     told = Told(
         said.effective,
+        said.sequence,
+        said.source,
         said.stage,
         said.quantity,
         said.location,
-        said.source,
-        said.sequence,
         said.disposition,
         said.reason,
     )
-    row.timeline = [*row.timeline, told][-MAX_TOLD:]
-    outcome = _count(row, said)
-    target, elsewhere = row.target()
-    if said.stage == "disposed" and elsewhere and outcome is not Outcome.RETURN_EXCEEDS:
-        outcome = Outcome.OTHER_LOCATION
+    row = ReturnRow(
+        version=version,
+        rma=said.rma,
+        line=said.rma_line,
+        sku=said.sku,
+        sold_as=(known.sold_as if known is not None else None) or said.sold_as,
+        timeline=sorted([*stages, told], key=_when) if stages else [told],
+    )
+    now = row.now()
+    outcome = _outcome(Return(stages), now, row, told)
+    before = known.course() if known is not None else []
     flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
-    return Judged(outcome, key, row, target, flags)
+    return Judged(outcome, key, row, moves_between(before, row.course()), flags)
 
 
-def _count(row: ReturnRow, said: ReturnStage) -> Outcome:
-    """Count a stage into `row`, a fresh copy."""
-    if said.stage == "disposed":
-        return _dispose(row, said)
-    if said.stage == "received":
-        return _receive(row, said)
-    if said.stage == "authorized":
-        stated = (said.effective, said.sequence)
-        if row.authorized_at is not None and stated < row.authorized_at:
+def _when(one: Told) -> tuple[Instant, int, str]:
+    return one.at, one.sequence, one.source
+
+
+def _outcome(before: Return, now: Return, row: ReturnRow, told: Told) -> Outcome:
+    if told.stage == "disposed":
+        return _outcome_of_disposition(before, now, row, told)
+    if told.stage == "received":
+        if now.authorized is not None and sum(now.received.values()) > now.authorized:
+            return Outcome.RETURN_EXCEEDS
+        return Outcome.APPLIED_LATE if before.dispositions else Outcome.APPLIED
+    if told.stage == "authorized":
+        if now.authorized != told.quantity:
             return Outcome.SUPERSEDED
-        row.authorized, row.authorized_at = said.quantity, stated
-        came = sum(row.received.values())
-        return Outcome.RETURN_EXCEEDS if came > row.authorized else Outcome.RECORDED
-    if said.stage == "shipped":
-        row.shipped += said.quantity
-    elif said.stage == "refunded":
-        row.refunded += said.quantity
-    elif said.stage == "credited":
-        row.credited += said.quantity
+        exceeds = sum(now.received.values()) > now.authorized
+        return Outcome.RETURN_EXCEEDS if exceeds else Outcome.RECORDED
     return Outcome.RECORDED
 
 
-def _receive(row: ReturnRow, said: ReturnStage) -> Outcome:
-    received = dict(row.received)
-    received[said.location] = received.get(said.location, 0) + said.quantity
-    row.received = received
-    if row.authorized_at is not None and sum(received.values()) > row.authorized:
+def _outcome_of_disposition(before: Return, now: Return, row: ReturnRow, told: Told) -> Outcome:
+    known = now.known()
+    if known and told.quantity > known:
         return Outcome.RETURN_EXCEEDS
-    return Outcome.APPLIED_LATE if row.dispositions else Outcome.APPLIED
-
-
-def _dispose(row: ReturnRow, said: ReturnStage) -> Outcome:
-    first = not row.dispositions
-    known = max(row.authorized, sum(row.received.values())) if row.received else row.authorized
-    one = Disposition(
-        said.effective,
-        said.sequence,
-        said.source,
-        said.disposition or "quarantine",
-        said.quantity,
-        said.location,
-    )
-    if first:
-        row.dispositions = [one]
-        if known and said.quantity > known:
-            return Outcome.RETURN_EXCEEDS
-        return Outcome.APPLIED if row.received else Outcome.IMPLIED_RECEIPT
-    before = sum(one.quantity for one in row.dispositions)
-    row.dispositions = sorted([*row.dispositions, one])[-MAX_DISPOSITIONS:]
-    if known and said.quantity > known:
-        return Outcome.RETURN_EXCEEDS
-    if row.dispositions[-1] != one:
-        return Outcome.SUPERSEDED if before >= row.limit() else Outcome.APPLIED
-    replaces = before + said.quantity > row.limit()
+    if now.received and now.target()[1]:
+        return Outcome.OTHER_LOCATION
+    decided = sum(one.quantity for one in before.dispositions)
+    if not decided:
+        return Outcome.APPLIED if now.received else Outcome.IMPLIED_RECEIPT
+    if _when(told) < _when(row.timeline[-1]) and any(
+        one.stage == "disposed" and _when(one) > _when(told) for one in row.timeline
+    ):
+        return Outcome.SUPERSEDED if decided >= now.limit() else Outcome.APPLIED
+    replaces = decided + told.quantity > now.limit()
     return Outcome.RE_DISPOSED if replaces else Outcome.APPLIED

@@ -79,6 +79,8 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     through: dict[str, int] | None = None
     """Where an ERP's book was adopted: the last sequence that it had read, by source."""
     picked: int = 0
+    owed: dict[str, int] = field(default_factory=dict)
+    """Units taken out of a bucket that did not have them, by bucket."""
     safety_at: tuple[Instant, int] | None = None
     recent: Link | None = None
     recent_size: int = 0
@@ -160,35 +162,45 @@ def touched(row: StockRow, version: int, effective: Instant) -> StockRow:
     return fresh
 
 
-def shift(store: Rows, row: StockRow, bucket: str, quantity: int, movement: Movement) -> Outcome:
-    """Apply a delta to `row`, a fresh copy. Deltas commute; a late one counts like any other.
+def move(row: StockRow, bucket: str, quantity: int) -> tuple[Outcome, int]:
+    """Apply a delta to a bucket other than on_hand of `row`, a fresh copy; what it changed.
 
-    Only `on_hand` may go below zero: a sale of a unit that the book does not know. A
-    delta from before the row's last count is in that count already.
+    No such bucket goes below zero: what it lacks is owed, and what comes pays that first,
+    so that order does not matter.
     """
-    if bucket != "on_hand":
-        left = getattr(row, bucket) + quantity
-        if left < 0:
-            return Outcome.BUCKET_NEGATIVE
-        setattr(row, bucket, left)
-        return APPLIED
+    has = getattr(row, bucket)
+    owes = row.owed.get(bucket, 0)
+    left = has - owes + quantity
+    setattr(row, bucket, max(0, left))
+    if left < 0 or owes:
+        row.owed = {**row.owed, bucket: max(0, -left)}
+    lacks = left < 0 and quantity < 0
+    return Outcome.BUCKET_NEGATIVE if lacks else APPLIED, max(0, left) - has
+
+
+def shift(store: Rows, row: StockRow, quantity: int, movement: Movement, at: Instant) -> Outcome:
+    """Apply a delta of on_hand to `row`, a fresh copy. A late one counts like any other.
+
+    on_hand may go below zero: a sale of a unit that the book does not know. A delta from
+    before the row's last count is in that count already.
+    """
     link = Link(
-        movement.effective,
+        at,
         quantity,
         movement.source,
         movement.epoch,
         movement.sequence,
         row.recent,
     )
-    doubtful = movement.effective <= row.counted_at or row.through is not None
-    if doubtful and not is_after_count(row, link):
-        row.variance -= quantity
-        return Outcome.ABSORBED_BY_COUNT
-    row.on_hand += quantity
     row.recent = link
     row.recent_size += 1
     if row.recent_size >= RECENT:
         _file_recent(store, row)
+    doubtful = link.effective <= row.counted_at or row.through is not None
+    if doubtful and not is_after_count(row, link):
+        row.variance -= quantity
+        return Outcome.ABSORBED_BY_COUNT
+    row.on_hand += quantity
     return APPLIED
 
 
@@ -312,27 +324,3 @@ def history(store: Rows, row: StockRow) -> list[Link]:
         if page is not None:
             filed += unlinked(page.links)
     return filed + unlinked(row.recent)
-
-
-def replace_history(
-    store: Rows, row: StockRow, links: list[Link], minutes: dict[int, tuple[int, int]]
-) -> None:
-    """Keep only `links` and the sums of `minutes`: what came before a count is in the count."""
-    for chunk in range(row.first_chunk, row.next_chunk):
-        store.delete(history_key(row, chunk), row.version)
-    row.first_chunk = row.next_chunk
-    whole = len(links) - len(links) % RECENT
-    for start in range(0, whole, RECENT):
-        page = HistoryRow(version=row.version, links=linked(links[start : start + RECENT]))
-        store.put(history_key(row, row.next_chunk), page)
-        row.next_chunk += 1
-    row.recent, row.recent_size = linked(links[whole:]), len(links) - whole
-    for block in row.blocks:
-        left = {at: both for at, both in minutes.items() if at * MINUTE // BLOCK == block}
-        if left:
-            store.put(sums_key(row, block), SumsRow(version=row.version, minutes=left))
-        else:
-            store.delete(sums_key(row, block), row.version)
-    row.blocks = sorted({at * MINUTE // BLOCK for at in minutes})
-    if not minutes:
-        row.summed = NEVER

@@ -20,8 +20,10 @@ from models.arrival import (
     identify,
     leave_open,
     mended,
+    repeated,
     source_key,
     visit,
+    was_taken_before,
 )
 from models.decoding import Decoder
 from models.events import SourceEvent, pos, service, warehouse
@@ -191,26 +193,11 @@ class Intake:
         held = reading.held
         sale: Sale | None = None
         if type(event) is pos.SaleVoided and not held:
-            sale = find_sale(work.partition, row, event.data.transaction)
+            sale = find_sale(work.partition, row, epoch, event.data.transaction)
             if sale is None:
                 held = [_waits_for_sale(event)]
         open_lines = _open_lines(element, held) if held else element.open_lines
-        content = content_hash(event)
-        if sequence == UNSEQUENCED:
-            arrived = identify(work.partition, row, event.id, content, reading.at, open_lines)
-        else:
-            sold = _sold(event, reading) if type(event) is pos.SaleCompleted else None
-            arrived = arrive(
-                work.partition,
-                row,
-                epoch,
-                sequence,
-                content,
-                reading.at,
-                open_lines,
-                reading.units,
-                sold,
-            )
+        arrived = _arrive(work, row, event, epoch, sequence, reading, open_lines)
         if not arrived.is_new:
             self._refuse(element, row, arrived, epoch, sequence, reading)
             if held and row.held and arrived.arrival is Arrival.DUPLICATE:
@@ -346,6 +333,8 @@ class Intake:
         self._packing.add_all(made)
         if type(event) is warehouse.StockCounted:
             self._close_count(element, event, reading, epoch, sequence)
+        elif type(event) is warehouse.ShipmentAdvised:
+            self._close_announced(element, row, event, made)
         elif type(event) is warehouse.ReceiptReceived and event.data.final and event.data.advice:
             self._close_advice(element, row, event, made, reading)
 
@@ -359,7 +348,7 @@ class Intake:
     ) -> None:
         mended(row, epoch, sum(one[2] for one in lines))
         if type(event) is pos.SaleCompleted:
-            sale = find_sale(element.work.partition, row, event.data.transaction)
+            sale = find_sale(element.work.partition, row, epoch, event.data.transaction)
             if sale is not None:
                 new = [(one[0], one[1], one[2], 0) for one in lines]
                 known = {one[0] for one in new}
@@ -380,6 +369,22 @@ class Intake:
         partition = element.work.partition
         return announcements.announce(partition, key, event, lines, stated, row.version)
 
+    def _close_announced(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: warehouse.ShipmentAdvised,
+        made: list[movements.Movement],
+    ) -> None:
+        """What is announced after the final receipt will not come."""
+        key = announcements.announced_key(row.topic, row.source, event.data.advice)
+        if announcements.is_final(element.work.partition, key):
+            place = element.place()
+            for one in made:
+                closing = _nothing_more(one, one.sku, event.data.advice, place.take(1))
+                self._packing.add(closing)
+            element.work.index = place.index
+
     def _close_advice(
         self,
         element: Element,
@@ -389,31 +394,11 @@ class Intake:
         reading: Reading,
     ) -> None:
         """A final receipt also ends what its advice announced of other SKUs."""
-        place = element.place()
+        place, partition = element.place(), element.work.partition
         advice = event.data.advice or ""
         key = announcements.announced_key(row.topic, row.source, advice)
-        for sku in announcements.rest_of(element.work.partition, key, reading.lines):
-            first = made[0]
-            self._packing.add(
-                movements.AdvisedReceipt(
-                    sku,
-                    first.location,
-                    first.topic,
-                    first.partition,
-                    place.take(1),
-                    first.source,
-                    first.epoch,
-                    first.sequence,
-                    0,
-                    first.effective,
-                    first.arrival,
-                    first.note,
-                    advice,
-                    "on_hand",
-                    0,
-                    True,
-                )
-            )
+        for sku in announcements.end(partition, key, reading.lines, row.version):
+            self._packing.add(_nothing_more(made[0], sku, advice, place.take(1)))
         element.work.index = place.index
 
     def _close_count(
@@ -451,9 +436,61 @@ class Intake:
         bury(work, self._routing, record, code, reason, element.index, element.original)
 
 
+def _nothing_more(
+    cause: movements.Movement, sku: str, advice: str, ordinal: int
+) -> movements.AdvisedReceipt:
+    """What ends an advice for one SKU."""
+    return movements.AdvisedReceipt(
+        sku,
+        cause.location,
+        cause.topic,
+        cause.partition,
+        ordinal,
+        cause.source,
+        cause.epoch,
+        cause.sequence,
+        0,
+        cause.effective,
+        cause.arrival,
+        cause.note,
+        advice,
+        "on_hand",
+        0,
+        True,
+    )
+
+
 def _open_lines(element: Element, held: list[Held]) -> tuple[int, ...]:
     lines = (*element.open_lines, *(one.line for one in held))
     return WHOLE if 0 in lines else lines
+
+
+def _arrive(
+    work: Work,
+    row: SourceRow,
+    event: SourceEvent,
+    epoch: int,
+    sequence: int,
+    reading: Reading,
+    open_lines: tuple[int, ...],
+) -> Arrived:
+    content = content_hash(event)
+    if sequence == UNSEQUENCED:
+        return identify(work.partition, row, event.id, content, reading.at, open_lines)
+    was_mapped = epoch != event.epoch
+    if was_mapped and was_taken_before(work.partition, row, epoch, sequence, content):
+        return repeated(row)
+    return arrive(
+        work.partition,
+        row,
+        epoch,
+        sequence,
+        content,
+        reading.at,
+        open_lines,
+        reading.units,
+        _sold(event, reading) if type(event) is pos.SaleCompleted else None,
+    )
 
 
 def _sold(event: pos.SaleCompleted, reading: Reading) -> msgspec.Raw:

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from models import topics
-from models.counts import ClosedRow, closed_key, count_key
+from models.counts import count_key, end_count
 from models.inventory import close_count, entry_elsewhere, entry_of, transition
 from models.ledger import LedgerEntry
 from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
@@ -19,7 +19,10 @@ from streams.engine.stage import Raw, Work
 from streams.routing import Routing
 
 _BURIED: Final = {
-    Outcome.BUCKET_NEGATIVE: (Code.BUCKET_NEGATIVE, "the bucket holds less than is taken from it"),
+    Outcome.BUCKET_NEGATIVE: (
+        Code.BUCKET_NEGATIVE,
+        "the bucket has less than is taken",
+    ),
     Outcome.COUNT_BEYOND_HISTORY: (
         Code.COUNT_BEYOND_HISTORY,
         "the count is older than the deltas that are kept",
@@ -28,6 +31,7 @@ _BURIED: Final = {
         Code.SNAPSHOT_BEYOND_HISTORY,
         "the book had read less than the deltas that are kept one by one",
     ),
+    Outcome.DOCUMENT_LIMIT: (Code.DOCUMENT_LIMIT, "more facts of one line than are kept"),
     Outcome.OVER_RECEIPT: (
         Code.OVER_RECEIPT,
         "more came than was announced or sent; what came is booked",
@@ -111,8 +115,7 @@ class Inventory:
         cursor = partition.position.cursor
         done = cursor.get(self.inputs[0], 0)
         if done == 0:
-            key = closed_key(closed.location, closed.count)
-            partition.put(key, ClosedRow(version=base, count=closed.count))
+            end_count(partition, closed, base)
         skus = _concerned(partition, closed)
         for sku in skus[done : done + SWEEP]:
             change = close_count(partition, closed, sku, base)

@@ -40,21 +40,21 @@ ELSEWHERE = "99"
 SKEWS = (300, -300, 24 * HOUR, -24 * HOUR)
 
 # What histories contain. False: left out, because the service does not agree with the oracle.
-LATE_DOCUMENTS_AROUND_COUNTS = False
+LATE_DOCUMENTS_AROUND_COUNTS = True
 """A count between two facts of a document that are told out of order, or by two sources."""
-FINAL_RECEIPT_WITHOUT_REST = False
+FINAL_RECEIPT_WITHOUT_REST = True
 """A final receipt that does not name every SKU of its advice, which may come or change later."""
 ADVICE_OF_TWO_SOURCES = False
 """A revision by another source leaves out what the first announced."""
 VOID_OF_REST_BEFORE_PARTIAL = False
 """A void of all that is left is told before an earlier void of a part, around a count."""
-TIED_STATEMENTS = False
+TIED_STATEMENTS = True
 """Two counts of one instant by two sources; two safety stocks alike."""
-LATE_AREAS = False
+LATE_AREAS = True
 """An area of a count is told after the end of the count."""
-COUNT_AROUND_OLDER_COUNT = False
+COUNT_AROUND_OLDER_COUNT = True
 """A count began before another one ended, and ended after it."""
-TAKEN_FROM_OTHER_BUCKETS = False
+TAKEN_FROM_OTHER_BUCKETS = True
 """Goods leave quality_control or damaged, and this is told before they came."""
 
 

@@ -38,6 +38,7 @@ ROWS = {
     "sums": SumsRow,
     "count": counts.CountRow,
     "closed": counts.ClosedRow,
+    "complete": counts.CompleteRow,
     "advice": papers.AdviceRow,
     "transfer": papers.TransferRow,
     "return": ReturnRow,
