@@ -24,8 +24,8 @@ Buckets = dict[str, int]
 Target = dict[str, Buckets]
 """Units by location and bucket that a document's counters come to."""
 
-Move = tuple[Instant, str, str, int]
-"""When, at which location, in which bucket, how many units."""
+Move = tuple[Instant, str, str, int, bool]
+"""When, at which location, in which bucket, how many units, and whether it takes one back."""
 
 
 class Judged(NamedTuple):
@@ -44,18 +44,31 @@ Course = list[tuple[Instant, Target]]
 
 def moves_between(before: Course, after: Course) -> list[Move]:
     """What leads from one course of a document to another."""
-    owed: dict[tuple[Instant, str, str], int] = {}
-    for course, sign in ((before, -1), (after, 1)):
-        last: Target = {}
-        for at, target in course:
-            for location, bucket in _places((last, target)):
-                had = last.get(location, {}).get(bucket, 0)
-                has = target.get(location, {}).get(bucket, 0)
-                if has != had:
-                    place = at, location, bucket
-                    owed[place] = owed.get(place, 0) + sign * (has - had)
-            last = target
-    return sorted((*place, units) for place, units in owed.items() if units)
+    was, should = _steps(before), _steps(after)
+    moves: list[Move] = []
+    for place in sorted({*was, *should}):
+        old, new = was.get(place, 0), should.get(place, 0)
+        if old == new:
+            continue
+        if old:
+            moves.append((*place, -old, True))
+        if new:
+            moves.append((*place, new, False))
+    return moves
+
+
+def _steps(course: Course) -> dict[tuple[Instant, str, str], int]:
+    """What each fact added, by time, location and bucket."""
+    steps: dict[tuple[Instant, str, str], int] = {}
+    last: Target = {}
+    for at, target in course:
+        for location, bucket in _places((last, target)):
+            added = target.get(location, {}).get(bucket, 0) - last.get(location, {}).get(bucket, 0)
+            if added:
+                place = at, location, bucket
+                steps[place] = steps.get(place, 0) + added
+        last = target
+    return steps
 
 
 def _places(targets: Iterable[Target]) -> set[tuple[str, str]]:

@@ -120,18 +120,19 @@ def close_count(store: Rows, closed: CountClosed, sku: str, version: int) -> Cha
 def _document(store: Rows, movement: Movement, version: int, kind: str, judged: Judged) -> Change:
     """Move what a document's counters come to by now, in the rows of all its locations."""
     outcome, here = judged.outcome, movement.location
-    by_location: dict[str, dict[tuple[str, Instant], int]] = {here: {}}
-    for at, location, bucket, units in judged.moves:
+    by_location: dict[str, dict[tuple[str, Instant, bool], int]] = {here: {}}
+    for at, location, bucket, units, reverses in judged.moves:
         # Only on_hand has a history, so only there it matters when.
         moved = by_location.setdefault(location, {})
-        place = bucket, at if bucket == "on_hand" else 0
+        place = (bucket, at, reverses) if bucket == "on_hand" else (bucket, 0, False)
         moved[place] = moved.get(place, 0) + units
     changes = []
     for location in sorted(by_location, key=lambda one: (one != here, one)):
         before, row = _own(store, movement.sku, location, version, movement.effective)
         deltas: Deltas = {}
-        for (bucket, at), units in sorted(by_location[location].items()):
-            done, changed = _moved(store, row, movement, at, bucket, units)
+        for place, units in sorted(by_location[location].items()):
+            bucket = place[0]
+            done, changed = _moved(store, row, movement, place, units)
             deltas[bucket] = deltas.get(bucket, 0) + changed
             if done is Outcome.BUCKET_NEGATIVE or (done is not APPLIED and outcome is APPLIED):
                 outcome = done
@@ -145,14 +146,19 @@ def _document(store: Rows, movement: Movement, version: int, kind: str, judged: 
 
 
 def _moved(
-    store: Rows, row: StockRow, movement: Movement, at: Instant, bucket: str, units: int
+    store: Rows,
+    row: StockRow,
+    movement: Movement,
+    place: tuple[str, Instant, bool],
+    units: int,
 ) -> tuple[Outcome, int]:
     """What a document's move does to a row, and the units that it changed."""
+    bucket, at, reverses = place
     if not units:
         return APPLIED, 0
     if bucket != "on_hand":
         return move(row, bucket, units)
-    done = shift(store, row, units, movement, at)
+    done = shift(store, row, units, movement, at, reverses=reverses)
     return done, units if done is APPLIED else 0
 
 

@@ -27,6 +27,9 @@ BLOCK: Final[Instant] = 6 * HOUR
 
 NEVER: Final[Instant] = -(2**62)
 
+REVERSES: Final = -2
+"""In place of a sequence: the change takes an earlier one back, and goes where that went."""
+
 KNOWN: Final = "known"
 UNKNOWN: Final = "unknown"
 SUSPECT: Final = "suspect"
@@ -178,18 +181,27 @@ def move(row: StockRow, bucket: str, quantity: int) -> tuple[Outcome, int]:
     return Outcome.BUCKET_NEGATIVE if lacks else APPLIED, max(0, left) - has
 
 
-def shift(store: Rows, row: StockRow, quantity: int, movement: Movement, at: Instant) -> Outcome:
+def shift(
+    store: Rows,
+    row: StockRow,
+    quantity: int,
+    movement: Movement,
+    at: Instant,
+    *,
+    reverses: bool = False,
+) -> Outcome:
     """Apply a delta of on_hand to `row`, a fresh copy. A late one counts like any other.
 
     on_hand may go below zero: a sale of a unit that the book does not know. A delta from
-    before the row's last count is in that count already.
+    before the row's last count is in that count already. `reverses`: it takes an earlier
+    delta of that time back.
     """
     link = Link(
         at,
         quantity,
         movement.source,
         movement.epoch,
-        movement.sequence,
+        REVERSES if reverses else movement.sequence,
         row.recent,
     )
     row.recent = link
@@ -220,7 +232,7 @@ def is_after_count(row: StockRow, link: Link) -> bool:
     by = row.counted_by
     if by is not None and by[0] == link.source and link.sequence >= 0:
         return (link.epoch, link.sequence) > by[1:]
-    return link.quantity < 0
+    return (link.quantity < 0) != (link.sequence == REVERSES)
 
 
 def is_uncertain(row: StockRow, link: Link) -> bool:
