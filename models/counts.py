@@ -164,9 +164,11 @@ def rebase(
         return Rebased(Outcome.COUNT_BEYOND_HISTORY if beyond else Outcome.SUPERSEDED)
     if row.opened and (beyond or started <= row.forgotten):
         return Rebased(Outcome.COUNT_BEYOND_HISTORY)
+    by = (said.source, said.epoch, said.sequence)
+    if row.count == said.count and row.counted_by is not None and row.counted_by[0] == said.source:
+        by = max(by, row.counted_by)
     row.count, row.counted = said.count, quantity
-    row.count_started, row.counted_at = started, at
-    row.counted_by = (said.source, said.epoch, said.sequence)
+    row.count_started, row.counted_at, row.counted_by = started, at, by
     row.through = None
     found = quantity + (row.picked if said.shelf else 0)
     correction, uncertain = _set(store, row, found)

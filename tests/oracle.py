@@ -213,10 +213,14 @@ def _incoming(facts: list[Fact]) -> Iterator[tuple[Place, int]]:
 
 
 def _safety_stock(facts: list[Fact]) -> Iterator[tuple[Place, int]]:
-    """Ascending, so that the latest is the last of its place."""
-    for fact in sorted(_of(facts, "safety_stock"), key=lambda one: (one.order, one.lines)):
-        for line in fact.lines:
-            yield (line.sku, fact.location), line.quantity
+    """Ascending, so that the latest is the last of its place; of a tie, the higher."""
+    stated = [
+        (fact.order, line.quantity, (line.sku, fact.location))
+        for fact in _of(facts, "safety_stock")
+        for line in fact.lines
+    ]
+    for _, quantity, place in sorted(stated):
+        yield place, quantity
 
 
 def _of(facts: Iterable[Fact], *kinds: str) -> list[Fact]:

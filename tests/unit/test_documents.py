@@ -240,3 +240,56 @@ def test_only_the_service_moves_to_reference_data():
     pipeline.append("pos.sales", "p", b.encoded(forged))
     pipeline.run()
     assert codes(pipeline) == ["reserved_type"]
+
+
+def test_a_resend_from_before_its_epoch_was_opened_counts_once():
+    pipeline = Pipeline()
+    pipeline.send(b.sale("p", 1, "09:00"), b.sale("p", 2, "09:01"))
+    late = b.sale("p", 3, "13:02")
+    pipeline.send(b.sale("p", 1, "13:00"), late)
+    pipeline.send(b.control("epoch.opened", "p", "14:00", epoch=1))
+    assert pipeline.stock()["on_hand"] == -4
+    pipeline.send(late)
+    assert pipeline.stock()["on_hand"] == -4
+
+
+def test_a_void_takes_back_the_sale_of_its_own_epoch():
+    pipeline = Pipeline()
+    pipeline.send(
+        b.sale("p", 1, "09:00", 5, transaction="T1"),
+        b.sale("p", 1, "10:00", 1, sku="B", transaction="T1", epoch=1),
+        b.voided("p", 2, "09:05", "T1"),
+    )
+    assert (pipeline.stock("S")["on_hand"], pipeline.stock("B")["on_hand"]) == (0, -1)
+
+
+def test_what_a_complete_count_did_not_find_was_not_there_even_if_it_is_told_of_later():
+    pipeline = Pipeline()
+    pipeline.send(b.count("hh", 1, "10:00", 3, sku="B", complete=True))
+    pipeline.send(b.receipt("wms", 1, "09:00", 4), b.receipt("wms", 2, "11:00", 2))
+    stock_now = pipeline.stock()
+    assert (stock_now["on_hand"], stock_now["status"]) == (2, "known")
+
+
+def test_what_is_taken_before_it_came_is_owed_and_order_does_not_matter():
+    pipeline = Pipeline()
+    out = b.adjusted("wms", 1, "10:00", -5)
+    out["data"]["lines"][0]["bucket"] = "damaged"
+    pipeline.send(out)
+    assert (pipeline.stock()["damaged"], codes(pipeline)) == (0, ["bucket_negative"])
+    pipeline.send(b.receipt("wms2", 1, "09:00", 7, condition="damaged"))
+    assert pipeline.stock()["damaged"] == 2
+
+
+@pytest.mark.parametrize("order", ["sale hh1 hh2", "sale hh2 hh1", "hh1 hh2 sale"])
+def test_a_count_around_an_older_one_still_knows_what_happened_in_it(order):
+    events = {
+        "sale": b.sale("p", 1, "10:10", 4),
+        "hh1": b.count("hh1", 1, "10:30", 20),
+        "hh2": b.count("hh2", 1, "11:00", 17, started="10:00"),
+    }
+    pipeline = Pipeline()
+    pipeline.send(b.count("opening", 1, "00:00", 30))
+    for name in order.split():
+        pipeline.send(events[name])
+    assert pipeline.stock()["on_hand"] == 13
