@@ -429,12 +429,16 @@ def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, conte
     recent[sequence] = content
     if (sequence + 1) % CHUNK and len(recent) < CHUNK:
         return
-    chunks: dict[int, dict[int, int]] = {}
-    for number, known in recent.items():
-        chunks.setdefault(number // CHUNK, {})[number] = known
-    for chunk, hashes in chunks.items():
-        sold = {number: epoch.sold[number] for number in hashes if number in epoch.sold}
-        _file(store, source, epoch, chunk, hashes, sold)
+    first = min(recent) // CHUNK
+    if first == max(recent) // CHUNK:
+        _file(store, source, epoch, first, recent, epoch.sold)
+    else:
+        chunks: dict[int, dict[int, int]] = {}
+        for number, known in recent.items():
+            chunks.setdefault(number // CHUNK, {})[number] = known
+        for chunk, hashes in chunks.items():
+            sold = {number: epoch.sold[number] for number in hashes if number in epoch.sold}
+            _file(store, source, epoch, chunk, hashes, sold)
     epoch.recent, epoch.sold = {}, {}
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from models import counts, documents, holds, returns
 from models.counts import Rebased
-from models.documents import Judged
+from models.documents import Judged, Move
 from models.instants import Instant
 from models.ledger import LedgerEntry
 from models.movements import (
@@ -120,19 +120,19 @@ def close_count(store: Rows, closed: CountClosed, sku: str, version: int) -> Cha
 def _document(store: Rows, movement: Movement, version: int, kind: str, judged: Judged) -> Change:
     """Move what a document's counters come to by now, in the rows of all its locations."""
     outcome, here = judged.outcome, movement.location
-    by_location: dict[str, dict[tuple[str, Instant, bool], int]] = {here: {}}
-    for at, location, bucket, units, reverses in judged.moves:
-        # Only on_hand has a history, so only there it matters when.
-        moved = by_location.setdefault(location, {})
-        place = (bucket, at, reverses) if bucket == "on_hand" else (bucket, 0, False)
-        moved[place] = moved.get(place, 0) + units
+    by_location: dict[str, list[Move]] = {here: []}
+    for made in judged.moves:
+        by_location.setdefault(made[1], []).append(made)
     changes = []
     for location in sorted(by_location, key=lambda one: (one != here, one)):
         before, row = _own(store, movement.sku, location, version, movement.effective)
         deltas: Deltas = {}
-        for place, units in sorted(by_location[location].items()):
-            bucket = place[0]
-            done, changed = _moved(store, row, movement, place, units)
+        for at, bucket, units, reverses in _netted(by_location[location]):
+            if bucket == "on_hand":
+                done = shift(store, row, units, movement, at, reverses=reverses)
+                changed = units if done is APPLIED else 0
+            else:
+                done, changed = move(row, bucket, units)
             deltas[bucket] = deltas.get(bucket, 0) + changed
             if done is Outcome.BUCKET_NEGATIVE or (done is not APPLIED and outcome is APPLIED):
                 outcome = done
@@ -145,21 +145,19 @@ def _document(store: Rows, movement: Movement, version: int, kind: str, judged: 
     return first
 
 
-def _moved(
-    store: Rows,
-    row: StockRow,
-    movement: Movement,
-    place: tuple[str, Instant, bool],
-    units: int,
-) -> tuple[Outcome, int]:
-    """What a document's move does to a row, and the units that it changed."""
-    bucket, at, reverses = place
-    if not units:
-        return APPLIED, 0
-    if bucket != "on_hand":
-        return move(row, bucket, units)
-    done = shift(store, row, units, movement, at, reverses=reverses)
-    return done, units if done is APPLIED else 0
+def _netted(moves: list[Move]) -> list[tuple[Instant, str, int, bool]]:
+    """Moves at one location; only on_hand has a history, so only there it matters when."""
+    if len(moves) == 1:
+        at, _, bucket, units, reverses = moves[0]
+        return [(at, bucket, units, reverses)]
+    timed = [
+        (at, bucket, units, back) for at, _, bucket, units, back in moves if bucket == "on_hand"
+    ]
+    net: Deltas = {}
+    for _, _, bucket, units, _ in moves:
+        if bucket != "on_hand":
+            net[bucket] = net.get(bucket, 0) + units
+    return timed + [(0, bucket, units, False) for bucket, units in sorted(net.items()) if units]
 
 
 def entry_of(change: Change, movement: AnyMovement, received: Instant) -> LedgerEntry:

@@ -94,7 +94,10 @@ class Return:
         """The dispositions that count, latest first, each cut to what is left of the limit."""
         left = self.limit()
         stands = []
-        for one in sorted(self.dispositions, reverse=True):
+        latest_first = self.dispositions
+        if len(latest_first) > 1:
+            latest_first = sorted(latest_first, reverse=True)
+        for one in latest_first:
             taken = min(left, one.quantity)
             if taken == one.quantity:
                 stands.append(one)
@@ -192,11 +195,17 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
         sold_as=(known.sold_as if known is not None else None) or said.sold_as,
         timeline=sorted([*stages, told], key=_when) if stages else [told],
     )
+    flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
     now = row.now()
     outcome = _outcome(Return(stages), now, row, told)
-    before = known.course() if known is not None else []
-    flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
-    return Judged(outcome, key, row, moves_between(before, row.course()), flags)
+    if known is None:
+        moves = [
+            (told.at, location, bucket, units, False)
+            for location, buckets in now.target()[0].items()
+            for bucket, units in buckets.items()
+        ]
+        return Judged(outcome, key, row, moves, flags)
+    return Judged(outcome, key, row, moves_between(known.course(), row.course()), flags)
 
 
 def _when(one: Told) -> tuple[Instant, int, str]:
