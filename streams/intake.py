@@ -26,7 +26,8 @@ from models.arrival import (
     was_taken_before,
 )
 from models.decoding import Decoder
-from models.events import SourceEvent, pos, service, warehouse
+from models.events import Control, SourceEvent, pos, service, warehouse
+from models.events.pos import SaleCompleted, SaleVoided
 from models.instants import MILLISECOND, from_datetime
 from models.movements import UNSEQUENCED, ordinal
 from models.normalization import Place, closing, content_hash, normalize, voided
@@ -58,6 +59,12 @@ _REFUSALS: Final = {
     ),
     Arrival.IDENTITY_LIMIT: (Code.IDENTITY_LIMIT, "more ids than are remembered"),
 }
+
+
+_CONTROLS: Final = frozenset({service.HeartbeatSent, service.EpochOpened, service.ReferenceMoved})
+_FOLLOWED_UP: Final = frozenset(
+    {warehouse.StockCounted, warehouse.ShipmentAdvised, warehouse.ReceiptReceived}
+)
 
 
 class Element(Struct, gc=False):
@@ -141,15 +148,8 @@ class Intake:
                     bury(work, self._routing, record, code, reason, index, original)
         return True
 
-    def _take(
-        self,
-        element: Element,
-        event: SourceEvent | service.HeartbeatSent | service.EpochOpened | service.ReferenceMoved,
-    ) -> bool:
+    def _take(self, element: Element, event: SourceEvent | Control) -> bool:
         """Take one event; False where nothing of it was new."""
-        if type(event) is service.ReferenceMoved:
-            self._bury(element, Code.RESERVED_TYPE, "only the service moves to reference data")
-            return True
         record, work = element.record, element.work
         source = event.source
         known = self._known.get((work.topic, source))
@@ -169,14 +169,20 @@ class Intake:
         row.now = work.now
         if key not in partition.changed:
             partition.put(key, row)
-        if type(event) is service.HeartbeatSent:
-            for reason in beat(row, event):
-                self._bury(element, Code.CONTROL_TOTALS, reason)
-            return True
-        if type(event) is service.EpochOpened:
-            open_epoch(work, self._holding[partition.number], row, event)
+        if type(event) in _CONTROLS:
+            self._control(element, row, event)  # type: ignore[arg-type]
             return True
         return self._accept(element, row, event)  # type: ignore[arg-type]
+
+    def _control(self, element: Element, row: SourceRow, event: Control) -> None:
+        if isinstance(event, service.HeartbeatSent):
+            for reason in beat(row, event):
+                self._bury(element, Code.CONTROL_TOTALS, reason)
+        elif isinstance(event, service.EpochOpened):
+            holding = self._holding[element.work.partition.number]
+            open_epoch(element.work, holding, row, event)
+        else:
+            self._bury(element, Code.RESERVED_TYPE, "only the service moves to reference data")
 
     def _accept(self, element: Element, row: SourceRow, event: SourceEvent) -> bool:
         """Dedupe, read and normalize one event; False where nothing of it was new."""
@@ -192,7 +198,7 @@ class Intake:
         )
         held = reading.held
         sale: Sale | None = None
-        if type(event) is pos.SaleVoided and not held:
+        if type(event) is SaleVoided and not held:
             sale = find_sale(work.partition, row, epoch, event.data.transaction)
             if sale is None:
                 held = [_waits_for_sale(event)]
@@ -331,6 +337,20 @@ class Intake:
         if made and made[0].location not in row.locations:
             visit(row, made[0].location)
         self._packing.add_all(made)
+        if type(event) in _FOLLOWED_UP:
+            self._follow_up(element, row, event, made, reading, epoch, sequence)
+
+    def _follow_up(
+        self,
+        element: Element,
+        row: SourceRow,
+        event: SourceEvent,
+        made: list[movements.Movement],
+        reading: Reading,
+        epoch: int,
+        sequence: int,
+    ) -> None:
+        """What an event ends, beyond its own lines."""
         if type(event) is warehouse.StockCounted:
             self._close_count(element, event, reading, epoch, sequence)
         elif type(event) is warehouse.ShipmentAdvised:
@@ -489,7 +509,7 @@ def _arrive(
         reading.at,
         open_lines,
         reading.units,
-        _sold(event, reading) if type(event) is pos.SaleCompleted else None,
+        _sold(event, reading) if type(event) is SaleCompleted else None,
     )
 
 
