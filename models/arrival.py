@@ -56,11 +56,20 @@ MAX_LOCATIONS: Final = 64
 SoldLine = tuple[int, str, int, int]
 """A line of a sale: number, SKU, units, and how many of them were voided."""
 
-Sold = tuple[str, list[SoldLine]]
-"""A sale that may be voided yet: its transaction and lines.
+Rest = tuple[int, Instant, int]
+"""A void of all that was left of a line: the line, when, and how many units that was."""
 
-It is kept encoded: rows of sources are written often, and their sales read hardly ever.
-"""
+
+class Sold(Struct, array_like=True):
+    """A sale that may be voided yet.
+
+    It is kept encoded: rows of sources are written often, and their sales read hardly ever.
+    """
+
+    transaction: str
+    lines: list[SoldLine]
+    rests: list[Rest] = field(default_factory=list)
+
 
 encode_sold = msgspec.json.Encoder().encode
 _decode_sold = msgspec.json.Decoder(Sold).decode
@@ -106,13 +115,12 @@ class Epoch(Struct):
 
 
 class Sale(NamedTuple):
-    """Where a sale is remembered (`key` None: in its epoch), and its lines."""
+    """Where a sale is remembered (`key` None: in its epoch), and what is."""
 
     epoch: Epoch
     key: str | None
     sequence: int
-    transaction: str
-    lines: list[SoldLine]
+    sold: Sold
 
 
 class SourceRow(Row, kw_only=True):
@@ -486,27 +494,25 @@ def find_sale(store: Rows, source: SourceRow, own_epoch: int, transaction: str) 
     return None
 
 
-def _sale_in(
-    sold: dict[int, msgspec.Raw], transaction: str
-) -> tuple[int, str, list[SoldLine]] | None:
+def _sale_in(sold: dict[int, msgspec.Raw], transaction: str) -> tuple[int, Sold] | None:
     for sequence in reversed(sold):
-        name, lines = _decode_sold(sold[sequence])
-        if name == transaction:
-            return sequence, name, lines
+        found = _decode_sold(sold[sequence])
+        if found.transaction == transaction:
+            return sequence, found
     return None
 
 
-def change_sale(store: Rows, source: SourceRow, sale: Sale, lines: list[SoldLine]) -> None:
-    """Remember other `lines` of a sale that was found."""
-    encoded = msgspec.Raw(encode_sold((sale.transaction, lines)))
+def change_sale(store: Rows, source: SourceRow, sale: Sale, sold: Sold) -> None:
+    """Remember a sale that was found as it is now."""
+    encoded = msgspec.Raw(encode_sold(sold))
     if sale.key is None:
         sale.epoch.sold[sale.sequence] = encoded
         return
     row = store.get(sale.key, HashesRow)
     if row is None:
         raise ValueError(f"no row {sale.key}")
-    sold = {**row.sold, sale.sequence: encoded}
-    store.put(sale.key, HashesRow(version=source.version, hashes=row.hashes, sold=sold))
+    changed = {**row.sold, sale.sequence: encoded}
+    store.put(sale.key, HashesRow(version=source.version, hashes=row.hashes, sold=changed))
 
 
 def _known_content(store: Rows, source: SourceRow, epoch: Epoch, sequence: int) -> int | None:

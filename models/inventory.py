@@ -34,6 +34,7 @@ from models.movements import (
     ReturnStage,
     SafetyStockSet,
     Shipped,
+    Undone,
 )
 from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
@@ -199,6 +200,12 @@ def _delta(store: Rows, row: StockRow, movement: Delta) -> tuple[Outcome, Deltas
     return outcome, {bucket: moved} if moved else {}
 
 
+def _undone(store: Rows, row: StockRow, movement: Undone) -> tuple[Outcome, Deltas]:
+    quantity = movement.quantity
+    outcome = shift(store, row, quantity, movement, movement.effective, reverses=True)
+    return outcome, {"on_hand": quantity} if outcome is APPLIED else {}
+
+
 def _recorded(store: Rows, row: StockRow, movement: RecordedAdjustment) -> tuple[Outcome, Deltas]:
     return Outcome.RECORDED, {}
 
@@ -265,6 +272,7 @@ def _also_on_hand(
 
 _WAYS: Final[dict[type, tuple[str, Callable[[Rows, StockRow, Any], tuple[Outcome, Deltas]]]]] = {
     Delta: ("delta", _delta),
+    Undone: ("void", _undone),
     RecordedAdjustment: ("adjustment", _recorded),
     SafetyStockSet: ("safety_stock", _safety_stock),
     Departure: ("sale", _departure),

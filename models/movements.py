@@ -71,6 +71,10 @@ class Delta(Movement, tag="delta", gc=False):
     quantity: int
 
 
+class Undone(Delta, tag="undone", gc=False):
+    """A delta that takes an earlier one of its time back: it goes where that one went."""
+
+
 class RecordedAdjustment(Movement, tag="recorded", gc=False):
     """An adjustment that a count already contains: told, not applied."""
 
@@ -230,6 +234,7 @@ AnyMovement = (
     | Pick
     | Fulfil
     | ChannelRuleSet
+    | Undone
 )
 
 encode = msgspec.json.Encoder().encode

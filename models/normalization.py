@@ -11,6 +11,7 @@ from models.events import pos, returns, warehouse
 from models.instants import Instant
 from models.movements import MAX_INDEX, Delta, Movement, Note, ordinal
 from models.reading import Reading, ReadLine, location_of
+from models.voids import Back
 
 _BUCKET_OF_CONDITION: Final = {
     "sellable": "on_hand",
@@ -127,35 +128,35 @@ def normalize(
 def voided(
     event: pos.SaleVoided,
     reading: Reading,
-    units: list[tuple[int, str, int]],
+    back: list[Back],
     arrival: str,
     epoch: int,
     sequence: int,
     place: Place,
 ) -> list[Movement]:
-    """The movements of a void: line, SKU and units of the sale that come back."""
-    at = place.take(len(units))
+    """The movements of a void, of what it takes back."""
+    first = place.take(len(back))
     note = note_of(event, reading, sequence)
     topic = topics.NUMBER[topics.POS_SALES]
     return [
-        Delta(
+        (Delta if quantity > 0 else movements.Undone)(
             sku,
             event.data.location,
             topic,
             place.partition,
-            at + number,
+            first + number,
             event.source,
             epoch,
             sequence,
             line,
-            reading.effective,
+            at,
             arrival,
             note,
             "void",
             "on_hand",
             quantity,
         )
-        for number, (line, sku, quantity) in enumerate(units)
+        for number, (line, sku, quantity, at) in enumerate(back)
     ]
 
 

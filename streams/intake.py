@@ -10,6 +10,7 @@ from models.arrival import (
     WHOLE,
     Arrived,
     Sale,
+    Sold,
     SourceRow,
     arrive,
     change_sale,
@@ -297,15 +298,12 @@ class Intake:
     ) -> None:
         if type(event) is not pos.SaleVoided:
             raise TypeError(f"no void: {type(event).__name__}")
-        back, exceeding = voids.judge(sale.lines, event)
-        if arrived.lines is not None:
-            back = [one for one in back if one[0] in arrived.lines]
-            exceeding = [line for line in exceeding if line in arrived.lines]
+        back, exceeding, sold = voids.take(sale.sold, event, reading.effective, arrived.lines)
         if exceeding:
             if sequence != UNSEQUENCED:
                 leave_open(row, epoch, sequence, tuple(exceeding))
             self._bury(element, Code.VOID_EXCEEDS_SALE, "more is taken back than was sold")
-        change_sale(element.work.partition, row, sale, voids.take(sale.lines, back))
+        change_sale(element.work.partition, row, sale, sold)
         if event.data.location not in row.locations:
             visit(row, event.data.location)
         place = element.place()
@@ -372,8 +370,9 @@ class Intake:
             if sale is not None:
                 new = [(one[0], one[1], one[2], 0) for one in lines]
                 known = {one[0] for one in new}
-                kept = [one for one in sale.lines if one[0] not in known]
-                change_sale(element.work.partition, row, sale, [*kept, *new])
+                kept = [one for one in sale.sold.lines if one[0] not in known]
+                sold = Sold(sale.sold.transaction, [*kept, *new], sale.sold.rests)
+                change_sale(element.work.partition, row, sale, sold)
 
     def _announce(
         self,

@@ -46,7 +46,7 @@ FINAL_RECEIPT_WITHOUT_REST = True
 """A final receipt that does not name every SKU of its advice, which may come or change later."""
 ADVICE_OF_TWO_SOURCES = False
 """A revision by another source leaves out what the first announced."""
-VOID_OF_REST_BEFORE_PARTIAL = False
+VOID_OF_REST_BEFORE_PARTIAL = True
 """A void of all that is left is told before an earlier void of a part, around a count."""
 TIED_STATEMENTS = True
 """Two counts of one instant by two sources; two safety stocks alike."""
