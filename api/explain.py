@@ -58,7 +58,8 @@ async def explain_one(
     start = explanation.start + sum(entry.deltas.get("on_hand", 0) for entry in dropped)
     base = explanation.base
     holds = await _holds(state, sku, location) if as_of is None else []
-    gaps = await _gaps(state, location)
+    sources = await _sources_that_lack(state, location)
+    gaps = _gaps(sources)
     tell = _teller(state, location)
     total = start + sum(entry.deltas.get("on_hand", 0) for entry in shown)
     answer = {
@@ -85,6 +86,11 @@ async def explain_one(
         },
         "holds": holds,
         "gaps": gaps,
+        "held": [
+            {"source": one.source, "topic": one.topic, "events": one.held}
+            for one in sources
+            if one.held
+        ],
     }
     return Response(msgspec.json.encode(answer), media_type=JSON)
 
@@ -176,11 +182,14 @@ async def _holds(state: State, sku: str, location: str) -> list[dict[str, Any]]:
     ]
 
 
-async def _gaps(state: State, location: str) -> list[dict[str, Any]]:
-    """What did not arrive of the sources that report on a location."""
+async def _sources_that_lack(state: State, location: str) -> list[SourceRow]:
+    """The sources that report on a location and have gaps, or events that wait."""
     await state.archive_reached_view()
-    rows = await state.archive.documents("gap", location)
-    sources = [decode(value, SourceRow) for _, value in rows]
+    return [decode(value, SourceRow) for _, value in await state.archive.documents("gap", location)]
+
+
+def _gaps(sources: list[SourceRow]) -> list[dict[str, Any]]:
+    """What did not arrive of these sources."""
     return [
         {
             "source": source.source,

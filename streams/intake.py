@@ -207,8 +207,10 @@ class Intake:
         arrived = _arrive(work, row, event, epoch, sequence, reading, open_lines)
         if not arrived.is_new:
             self._refuse(element, row, arrived, epoch, sequence, reading)
-            if held and row.held and arrived.arrival is Arrival.DUPLICATE:
-                self._wait_on(element, row, event, epoch, sequence, reading, held)
+            repeats = held and row.held and arrived.arrival is Arrival.DUPLICATE
+            if repeats and self._is_held(work, _held_key_of(row, event, epoch, sequence)):
+                # It still waits, but perhaps for something else by now.
+                self._wait(element, row, event, epoch, sequence, reading, held)
             return False
         if is_latest:
             row.skew = reading.skew
@@ -255,18 +257,17 @@ class Intake:
     ) -> None:
         """Keep the event while some of its lines wait, and let go of what no longer does."""
         holding = self._holding[element.work.partition.number]
-        number = id_hash(event.id) if sequence == UNSEQUENCED else sequence
-        key = held_key(row.topic, row.source, epoch, number)
         if held:
-            wants = sorted({one.want for one in held})
-            holding.hold(row, key, _held_row(element, row, number, reading, wants))
-            self._bury(element, held[0].code, "; ".join(one.reason for one in held))
+            self._wait(element, row, event, epoch, sequence, reading, held)
         else:
-            holding.let_go(row, key)
+            holding.let_go(row, _held_key_of(row, event, epoch, sequence))
         if type(event) is pos.SaleCompleted:
             holding.append_again(element.work, sale_want(row.source, event.data.transaction))
 
-    def _wait_on(
+    def _is_held(self, work: Work, key: str) -> bool:
+        return self._holding[work.partition.number].wants(key) is not None
+
+    def _wait(
         self,
         element: Element,
         row: SourceRow,
@@ -276,13 +277,12 @@ class Intake:
         reading: Reading,
         held: list[Held],
     ) -> None:
-        """What was held came again and still is: perhaps for another reason by now."""
+        """Keep an event for what it waits for now, and say so, unless that is known already."""
         holding = self._holding[element.work.partition.number]
-        number = id_hash(event.id) if sequence == UNSEQUENCED else sequence
-        key = held_key(row.topic, row.source, epoch, number)
+        key = _held_key_of(row, event, epoch, sequence)
         wants = sorted({one.want for one in held})
-        if holding.wants(key) not in (None, wants):
-            holding.hold(row, key, _held_row(element, row, number, reading, wants))
+        if holding.wants(key) != wants:
+            holding.hold(row, key, _held_row(element, row, sequence, reading, wants))
             self._bury(element, held[0].code, "; ".join(one.reason for one in held))
 
     def _void(
@@ -538,6 +538,11 @@ def _identity(row: SourceRow, event: SourceEvent) -> tuple[int, int, bool]:
 def _waits_for_sale(event: pos.SaleVoided) -> Held:
     reason = f"the sale {event.data.transaction} has not arrived, or is no longer remembered"
     return Held(0, Code.HELD_FOR_SALE, reason, sale_want(event.source, event.data.transaction))
+
+
+def _held_key_of(row: SourceRow, event: SourceEvent, epoch: int, sequence: int) -> str:
+    number = id_hash(event.id) if sequence == UNSEQUENCED else sequence
+    return held_key(row.topic, row.source, epoch, number)
 
 
 def _held_row(

@@ -59,6 +59,13 @@ class _Head(Struct, array_like=True):
     movement: _Moved
 
 
+class _Held(Struct):
+    """How many events of a source wait for something."""
+
+    held: int = 0
+
+
+_decode_held = msgspec.json.Decoder(_Held).decode
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _name_of: Final[dict[str, Callable[[list[str]], str]]] = {
@@ -177,9 +184,10 @@ class Filling:
         self._writer.put(latest.values())
 
     def _gaps_of(self, source: Document) -> list[Document]:
-        """A source with gaps is also looked up by each location that it reports on."""
+        """A source with gaps or held events is also looked up by its locations."""
         places, gaps = gaps_of(source.value) if source.value is not None else ([], 0)
-        named = {row_key("gap", place, source.key): place for place in places} if gaps else {}
+        missing = gaps or (source.value is not None and _decode_held(source.value).held)
+        named = {row_key("gap", place, source.key): place for place in places} if missing else {}
         gone = self._with_gaps.pop(source.key, {})
         if named:
             self._with_gaps[source.key] = named

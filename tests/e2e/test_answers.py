@@ -60,6 +60,20 @@ def test_an_explanation_lists_what_makes_the_number_and_sums_up_to_it(running):
     assert (whole["summed_up"], whole["sum"]["on_hand"], whole["sum"]["agrees"]) == (3, 5, True)
 
 
+def test_an_explanation_names_the_source_whose_events_are_held(running):
+    here = {"sku": "HELD", "location": "held"}
+    running.send(b.sale("held-p", 1, "09:00", **here), b.sale("held-p", 2, "09:01", **here))
+    running.send(b.sale("held-p", 1, "13:00", **here))
+    running.settle()
+    why = explained(running, "HELD", "held")
+    assert (why["on_hand"], why["gaps"]) == (-2, [])
+    assert why["held"] == [{"source": "held-p", "topic": "pos.sales", "events": 1}]
+    running.send(b.control("epoch.opened", "held-p", "14:00", epoch=1))
+    running.settle()
+    why = explained(running, "HELD", "held")
+    assert (why["on_hand"], why["held"]) == (-3, [])
+
+
 def test_a_moment_of_the_past_is_explained_as_it_was_known_then(running):
     here = {"sku": "PAST", "location": "ex"}
     running.send(b.count("past-hh", 1, "08:00", 10, **here))
