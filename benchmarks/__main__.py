@@ -8,15 +8,19 @@ import typer
 from benchmarks import commits
 from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
+from benchmarks.compare import run as compare_case
 from local.processes import LocalError, end_on_sigterm
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @cli.command()
-def ingest(events: int = typer.Option(500_000, help="records of the backlog")) -> None:
+def ingest(
+    events: int = typer.Option(500_000, help="records of the backlog"),
+    lines: int = typer.Option(3, help="an event has one to so many lines"),
+) -> None:
     """A backlog through both stages, one worker, four partitions."""
-    _tell(ingest_case.run(events))
+    _tell(ingest_case.run(events, lines))
 
 
 @cli.command()
@@ -26,6 +30,17 @@ def read(
 ) -> None:
     """Single keys over HTTP."""
     _tell(read_case.run(rate, seconds))
+
+
+@cli.command("compare")
+def compare_systems(
+    events: int = typer.Option(500_000, help="records of the backlog"),
+    rounds: int = typer.Option(3, help="runs of each system; figures are medians"),
+    lines: int = typer.Option(3, help="an event has one to so many lines"),
+    only: str = typer.Option("", help="only peers whose name has this"),
+) -> None:
+    """Onhand beside plain Faust, Quix Streams, Kafka Streams and a bare aiokafka loop."""
+    _tell(compare_case.run(events, rounds, lines, only))
 
 
 @cli.command("compare-commits")

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.http_client import Pool
 from local.kafka import kafka
-from local.lag import Lag
+from local.lag import service_lag
 from local.processes import scratch
 from local.service import Service
 
@@ -39,7 +39,7 @@ async def _run(rate: int, seconds: float, bootstrap: str, folder: Path) -> dict[
         service.start_api()
         async with aiohttp.ClientSession(service.url) as client:
             await _fill(client)
-            async with Lag(bootstrap, "bench.") as lag:
+            async with service_lag(bootstrap, "bench.") as lag:
                 await lag.wait_for_none(120)
         await _measure(service.url, rate, WARM_SECONDS)
         latencies, wrong = await _measure(service.url, rate, seconds)

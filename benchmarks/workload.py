@@ -1,16 +1,17 @@
-"""The workload of the ingest benchmark: a backlog of single-event records.
+"""The workload of the throughput benchmarks: a backlog of single-event records.
 
-Skewed SKUs over many locations, one to three lines an event, four event types, every
-source numbered without a gap. The same seed makes the same bytes.
+Skewed SKUs over many locations, one to `max_lines` lines an event, four event types,
+every source numbered without a gap. The same seed makes the same bytes.
 """
 
 import itertools
-import json
 import random
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import orjson
 
 from models import topics
 
@@ -22,10 +23,17 @@ SOURCES: Final = 200
 
 @dataclass
 class Workload:
-    """`events` records; `lines` and `sums` are known once they were all generated."""
+    """`events` records, a share `repeats` of them resends of the source's last event.
+
+    The rest is known once all were generated: `lines_sent` with those of resends, `lines`
+    without, `sums` the units on hand and in quality control by SKU and location.
+    """
 
     events: int
+    max_lines: int = 3
+    repeats: float = 0.0
     lines: int = 0
+    lines_sent: int = 0
     sums: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     def records(self) -> Iterator[tuple[str, str, bytes]]:
@@ -33,7 +41,14 @@ class Workload:
         dice = random.Random(SEED)
         weights = list(itertools.accumulate(1 / rank for rank in range(1, SKUS + 1)))
         numbers: dict[str, int] = {}
+        last: tuple[str, dict[str, Any]] | None = None
         for place in range(self.events):
+            if self.repeats and last is not None and dice.random() < self.repeats:
+                topic, event = last
+                self.lines_sent += len(event["data"]["lines"])
+                again = {**event, "id": f"{event['id']}-again"}
+                yield topic, event["source"], orjson.dumps(again)
+                continue
             what = dice.random()
             location = dice.randrange(LOCATIONS)
             desk = dice.randrange(SOURCES // LOCATIONS)
@@ -43,7 +58,7 @@ class Workload:
                     "sku": f"sku-{bisect(weights, dice.random() * weights[-1])}",
                     "quantity": dice.randint(1, 3),
                 }
-                for line in range(1, dice.randint(1, 3) + 1)
+                for line in range(1, dice.randint(1, self.max_lines) + 1)
             ]
             topic, kind, prefix, document = _kind(what)
             source = f"{prefix}-{location}-{desk}"
@@ -62,12 +77,14 @@ class Workload:
                 "sequence": sequence,
                 "data": data,
             }
-            yield topic, source, json.dumps(event, separators=(",", ":")).encode()
+            last = topic, event
+            yield topic, source, orjson.dumps(event)
 
     def _add(self, prefix: str, location: str, lines: list[dict[str, Any]]) -> None:
         sign, in_control = {"pos": (-1, 0), "wms": (1, 0), "desk": (1, 0), "till": (0, 1)}[prefix]
         for line in lines:
             self.lines += 1
+            self.lines_sent += 1
             key = line["sku"], location
             on_hand, control = self.sums.get(key, (0, 0))
             units = line["quantity"]

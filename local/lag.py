@@ -1,6 +1,7 @@
-"""How far the service is behind, by its groups' committed offsets."""
+"""How far consumer groups are behind, by their committed offsets."""
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -13,12 +14,12 @@ from streams.supervisor import PROCESSES
 
 
 class Lag:
-    """How many records the service has not absorbed yet, by its groups' committed offsets."""
+    """How many records of `topics` the groups have not absorbed yet, by committed offsets."""
 
-    def __init__(self, bootstrap: str, prefix: str = "") -> None:
+    def __init__(self, bootstrap: str, groups: Iterable[str], topics: Iterable[str]) -> None:
         self._bootstrap = bootstrap
-        self._prefix = prefix
-        self._groups = [f"{prefix}{'-'.join(('onhand', *stages))}" for stages in PROCESSES]
+        self._groups = list(groups)
+        self._topics = list(topics)
 
     async def __aenter__(self) -> Self:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
@@ -37,26 +38,26 @@ class Lag:
         await self._admin.close()
 
     async def records(self) -> int:
-        """Records between what is absorbed and the end, over all inputs and movements."""
-        everywhere = await self._inputs()
+        """Records between what is absorbed and the end, over all topics."""
+        everywhere = await self._partitions(self._topics)
         ends = await self._consumer.end_offsets(everywhere)
         committed = await self._committed(everywhere)
         return sum(max(0, end - committed[tp]) for tp, end in ends.items())
 
-    async def absorbed(self) -> int:
-        """Records absorbed so far, over all inputs and movements."""
-        return sum((await self._committed(await self._inputs())).values())
+    async def absorbed(self, topics: Iterable[str] = ()) -> int:
+        """Records absorbed so far, over `topics`, or all."""
+        everywhere = await self._partitions(topics or self._topics)
+        return sum((await self._committed(everywhere)).values())
 
     async def ends(self, name: str) -> dict[TopicPartition, int]:
         """End offsets of one topic, as the broker names it."""
-        everywhere = [tp for tp in await self._inputs() if tp.topic == name]
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(everywhere)
+        partitions = await self._partitions([name])
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         return ends
 
-    async def _inputs(self) -> list[TopicPartition]:
+    async def _partitions(self, names: Iterable[str]) -> list[TopicPartition]:
         everywhere = []
-        for topic in (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS):
-            name = self._prefix + topic
+        for name in names:
             numbers = self._consumer.partitions_for_topic(name)
             if numbers is None:
                 await self._consumer._client._wait_on_metadata(name)
@@ -80,3 +81,12 @@ class Lag:
             while calm < 2:
                 calm = calm + 1 if await self.records() == 0 else 0
                 await asyncio.sleep(pause)
+
+
+def service_lag(bootstrap: str, prefix: str = "") -> Lag:
+    """The lag of the service over its inputs and movements."""
+    return Lag(
+        bootstrap,
+        [f"{prefix}{'-'.join(('onhand', *stages))}" for stages in PROCESSES],
+        [prefix + name for name in (*topics.INPUT_TOPICS, topics.INVENTORY_MOVEMENTS)],
+    )

@@ -15,7 +15,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from local.lag import Lag
+from local.lag import service_lag
 from local.processes import wait_until
 from local.service import Service
 from models import topics
@@ -68,7 +68,7 @@ class Harness:
             max_request_size=16 * 1024 * 1024,
         )
         await self._producer.start()
-        self._lag = await Lag(self.bootstrap, self.prefix).__aenter__()
+        self._lag = await service_lag(self.bootstrap, self.prefix).__aenter__()
 
     async def _disconnect(self) -> None:
         await self._lag.__aexit__(None, None, None)

@@ -23,7 +23,7 @@ from examples.demo import check, day
 from examples.demo.replay import Replay, paced
 from examples.demo.watch import Watcher
 from local.kafka import kafka
-from local.lag import Lag
+from local.lag import Lag, service_lag
 from local.processes import LocalError, end_on_sigterm, scratch
 from local.service import Service
 
@@ -62,7 +62,7 @@ async def _run(plan: day.Day, seconds: float, folder: Path, service: Service) ->
     say(f"Kafka at {service.bootstrap}, a worker, and the HTTP front at {service.url} are up")
     record = folder / "sent.jsonl"
     watchers = _channels(service.url)
-    async with Replay(service.bootstrap, record) as replay, Lag(service.bootstrap) as lag:
+    async with Replay(service.bootstrap, record) as replay, service_lag(service.bootstrap) as lag:
         say(f"opening counts: {len(plan.opening):,} events")
         begun = time.monotonic()
         await paced(replay, plan.opening, 0)

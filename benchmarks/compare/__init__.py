@@ -1,0 +1,1 @@
+"""Onhand and its peers, side by side in one run."""
