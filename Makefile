@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 MARKED ?= not soak
 
-.PHONY: setup demo test lint types contract unit integration e2e smoke soak bench bench-check contracts lock clean
+.PHONY: setup demo test lint types contract unit simulation integration e2e smoke soak bench bench-check contracts lock clean
 
 setup: $(READY)
 
@@ -22,7 +22,7 @@ $(READY): requirements.lock
 demo: setup
 	@$(RUN) examples.demo
 
-test: lint types contract unit integration e2e smoke
+test: lint types contract unit simulation integration e2e smoke
 
 lint: setup
 	$(RUN) ruff check .
@@ -36,6 +36,9 @@ contract: setup
 
 unit: setup
 	$(RUN) pytest tests/unit
+
+simulation: setup
+	$(RUN) pytest tests/simulation -m "$(MARKED)"
 
 integration: setup
 	$(RUN) pytest tests/integration -m "$(MARKED)"

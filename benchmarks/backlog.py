@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from aiokafka import AIOKafkaProducer
@@ -59,7 +59,7 @@ async def produce(backlog: Backlog, bootstrap: str, prefix: str, partitions: int
         enable_idempotence=True,
     )
     places: dict[str, tuple[bytes, int]] = {}
-    batches = {}
+    batches: dict[tuple[str, int], Any] = {}
     await producer.start()
     try:
         for topic, key, value in tqdm(backlog, "backlog", unit=" events"):
@@ -129,8 +129,7 @@ async def _past_warm_up(
         await asyncio.sleep(POLL_SECONDS)
     share = (warm - before[2]) / (after[2] - before[2])
     begun, spent = (
-        early + share * (late - early)
-        for early, late in zip(before[:2], after[:2], strict=True)
+        early + share * (late - early) for early, late in zip(before[:2], after[:2], strict=True)
     )
     return begun, spent
 

@@ -174,6 +174,7 @@ def _properties(port: int, controller: int, logs: Path) -> str:
             "auto.create.topics.enable=false",
             "group.initial.rebalance.delay.ms=0",
             "group.min.session.timeout.ms=1000",
+            "log.cleaner.backoff.ms=500",
             "offsets.topic.num.partitions=1",
             "offsets.topic.replication.factor=1",
             "transaction.state.log.replication.factor=1",

@@ -13,7 +13,7 @@ from models.instants import Instant
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY, tick
 from streams.engine import transport
-from streams.engine.engine import Engine
+from streams.engine.engine import REVOKE_SECONDS, Engine
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Sender
@@ -76,7 +76,8 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
         consumer_group_instance_id=settings.instance or None,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 6,
-        broker_rebalance_timeout=30.0,
+        # A frozen process holds a rebalance up for as long; letting go takes at most half of it.
+        broker_rebalance_timeout=2 * REVOKE_SECONDS,
         producer_linger=0.0,
         broker_commit_interval=settings.commit_ms / 1000,
         worker_redirect_stdouts=False,

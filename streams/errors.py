@@ -4,7 +4,6 @@ StreamsError
 ├── MissingTopicError        `python -m streams topics` was not run
 ├── PartitionMismatchError   topics do not have the partitions that state was made with
 ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
-├── AnotherWriterError       someone else appended to a partition that this process owns
 └── OwnershipLostError       a partition was taken away in the middle of a step
 """
 
@@ -34,16 +33,6 @@ class LostLogError(StreamsError):
         super().__init__(
             f"{topic}/{partition} holds offsets {start} to {end - 1}, "
             f"but state was absorbed up to {resume - 1}: refusing to start"
-        )
-
-
-class AnotherWriterError(StreamsError):
-    """The log is not where this process left it."""
-
-    def __init__(self, topic: str, partition: int, expected: int, got: int) -> None:
-        super().__init__(
-            f"{topic}/{partition}: a batch landed at offset {got} instead of {expected}; "
-            "another process writes to this partition"
         )
 
 

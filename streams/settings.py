@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     max_ttl_seconds: int = Field(86_400, ge=1, description="the most seconds a hold may ask for")
     shutdown_seconds: float = Field(8.0, ge=1, description="seconds after which shutdown is forced")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    failpoint: str = Field("", description="tests only: name:count of the place to die at")
+    failpoint: str = Field(
+        "", description="tests only: name:count of the place to die at; with :stop, to freeze at"
+    )
     unsafe_without: str = Field(
         "", description="tests only: 'origins' or 'positions' switches that rule off"
     )

@@ -14,11 +14,13 @@ from typing import Any, Self, TypeVar
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from local.lag import service_lag
 from local.processes import wait_until
 from local.service import Service
 from models import topics
+from streams.topics import MAX_OWN_BYTES
 from tests.pipeline import key_of, received, topic_of
 
 T = TypeVar("T")
@@ -124,6 +126,27 @@ class Harness:
                 await admin.delete_records(
                     {tp: RecordsToDelete(before_offset=end) for tp, end in ends.items()}
                 )
+            finally:
+                await admin.close()
+
+        self.call(work())
+
+    def compact(self, topic: str, lag_ms: int) -> None:
+        """From now on, compact a topic as soon as `lag_ms` allow it."""
+        config = {
+            "cleanup.policy": "compact",
+            "segment.ms": "200",
+            "min.cleanable.dirty.ratio": "0.001",
+            "min.compaction.lag.ms": str(lag_ms),
+            "max.message.bytes": str(MAX_OWN_BYTES),
+        }
+
+        async def work() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await admin.start()
+            try:
+                name = self.prefix + topic
+                await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, config)])
             finally:
                 await admin.close()
 

@@ -18,6 +18,7 @@ class Load:
 
     seed: int
     sources: int = 30
+    skus: int = SKUS
     sums: dict[tuple[str, str], dict[str, int]] = field(
         default_factory=lambda: defaultdict(lambda: {"on_hand": 0, "quality_control": 0})
     )
@@ -46,12 +47,19 @@ class Load:
         sequence = self._next[source]
         location = LOCATIONS[number % len(LOCATIONS)]
         lines = [
-            {"line": line, "sku": f"sku-{dice.randrange(SKUS)}", "quantity": dice.randint(1, 4)}
+            {
+                "line": line,
+                "sku": self._sku(),
+                "quantity": dice.randint(1, 4),
+            }
             for line in range(1, dice.randint(2, 4))
         ]
         for line in lines:
             self._add(what, line, location)
         return _event(what, source, sequence, location, lines)
+
+    def _sku(self) -> str:
+        return f"sku-{self._dice.randrange(self.skus)}"
 
     def _add(self, what: str, line: dict[str, Any], location: str) -> None:
         row = self.sums[line["sku"], location]

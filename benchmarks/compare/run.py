@@ -115,9 +115,7 @@ class Comparison:
             ingest.check(workload, await self._rows(peer, changelog))
         return absorbed
 
-    async def _run(
-        self, peer: Peer, name: str, inputs: list[str], workload: Workload
-    ) -> Absorbed:
+    async def _run(self, peer: Peer, name: str, inputs: list[str], workload: Workload) -> Absorbed:
         folder = self._folder / name
         folder.mkdir()
         environ = {
@@ -197,12 +195,15 @@ def run(events: int, rounds: int, max_lines: int, only: str = "") -> dict[str, A
     cases += [Case(peer.case, peer.system, peer.version, peer.settings) for peer in peers]
     with scratch("compare") as folder, kafka() as bootstrap:
         comparison = Comparison(events, max_lines, bootstrap, folder)
+        systems: list[Peer | None] = [None, *peers]
         for number in range(rounds):
-            for case, peer in zip(cases, [None, *peers], strict=True):
+            for case, system in zip(cases, systems, strict=True):
                 print(f"round {number + 1} of {rounds}: {case.name}", file=sys.stderr, flush=True)
-                one = comparison.onhand() if peer is None else comparison.peer(peer)
-                case.rounds.append(asyncio.run(one))
-                print(f"  {case.rounds[-1].per_second:,.0f} events/s, {case.rounds[-1].cpu_us:.1f} us", file=sys.stderr, flush=True)
+                one = comparison.onhand() if system is None else comparison.peer(system)
+                done = asyncio.run(one)
+                case.rounds.append(done)
+                told = f"  {done.per_second:,.0f} events/s, {done.cpu_us:.1f} us of CPU each"
+                print(told, file=sys.stderr, flush=True)
         workload, _ = comparison.backlog(1.0)
     return {
         "case": "compare",

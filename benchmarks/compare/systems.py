@@ -73,9 +73,7 @@ def _kafka_streams_row(record: ConsumerRecord) -> Row | None:
     return record.key.decode(), (on_hand, quality_control)
 
 
-def _kafka_streams(
-    store: str, threads: int, *, caching: bool = True, exact: bool = False
-) -> Peer:
+def _kafka_streams(store: str, threads: int, *, caching: bool = True, exact: bool = False) -> Peer:
     form = [store, f"{threads} thread{'s'[: threads - 1]}"]
     form += [] if caching else ["no cache"]
     form += ["exactly once"] if exact else []

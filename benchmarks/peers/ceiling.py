@@ -6,6 +6,7 @@ No state, no dedupe, no guarantees; only what no Python service over aiokafka ca
 import asyncio
 import signal
 from collections import defaultdict
+from typing import Any
 
 import orjson
 import uvloop
@@ -23,7 +24,7 @@ async def relay(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
     places: dict[str, tuple[bytes, int]] = {}
     while True:
         fetched = await consumer.getmany(timeout_ms=100, max_records=20_000)
-        batches = defaultdict(producer.create_batch)
+        batches: dict[int, Any] = defaultdict(producer.create_batch)
         for run in fetched.values():
             for record in run:
                 event = orjson.loads(record.value)

@@ -10,8 +10,9 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.failpoints import Failpoints
+from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
-from streams.engine.sender import Sender
+from streams.engine.sender import Appender, Sender
 from streams.engine.stage import Stage
 from streams.engine.step import Steps, TopicPartition
 from streams.engine.transport import Consumer
@@ -27,26 +28,40 @@ REVOKE_SECONDS = 5.0
 class Engine:
     """Holds the steps of every stage, and answers what the transport asks."""
 
-    def __init__(self, settings: Settings, consumer: Callable[[], Consumer]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        consumer: Callable[[], Any],
+        *,
+        appender: Callable[[str], Appender] | None = None,
+        ownership: Ownership | None = None,
+        end: Callable[[int], None] = os._exit,
+        writer: str = "",
+    ) -> None:
+        """`consumer` is Faust's, once there is one; the rest is given by simulations."""
         self._settings = settings
         self._consumer = consumer
+        self._new_appender = appender or self._new_sender
+        self._ownership = ownership or GroupOwnership(settings.kafka, consumer)
+        self._end = end
         self._failpoints = Failpoints(settings.failpoint)
-        self._writer = f"{socket.gethostname()}:{os.getpid()}"
+        self._writer = writer or f"{socket.gethostname()}:{os.getpid()}"
         self._trust_positions = settings.unsafe_without != "positions"
         self._absorbed: dict[TopicPartition, int] = {}
         self.fetch_wait_ms = settings.fetch_wait_ms
         self.inputs: frozenset[str] = frozenset()
         self.steps: list[Steps] = []
-        self._senders: list[Sender] = []
+        self._senders: list[Appender] = []
         self._running: list[asyncio.Task[None]] = []
 
     def add(self, stage: Stage) -> Steps:
         """Take in a stage."""
         settings = self._settings
-        sender = Sender(settings.kafka, f"onhand-{stage.name}", self._failpoints)
+        sender = self._new_appender(stage.name)
         steps = Steps(
             stage,
             sender,
+            self._ownership,
             self._failpoints,
             prefix=settings.prefix,
             writer=self._writer,
@@ -60,6 +75,9 @@ class Engine:
         self._senders.append(sender)
         self.inputs |= {settings.topic(name) for name in stage.inputs}
         return steps
+
+    def _new_sender(self, name: str) -> Sender:
+        return Sender(self._settings.kafka, f"onhand-{name}", self._failpoints)
 
     async def start(self) -> None:
         """Connect the senders, and let the steps run."""
@@ -80,7 +98,7 @@ class Engine:
         """End the process at once, as a crash would: the logs hold all that counts."""
         log.critical("fatal: %s", error, exc_info=error)
         logging.shutdown()
-        os._exit(FATAL_EXIT)
+        self._end(FATAL_EXIT)
 
     # -- what the transport asks
 
@@ -158,7 +176,7 @@ class Engine:
             have = partition.position.partitions
             if have not in (0, want):
                 raise RuntimeError(f"state was made with {have} partitions, not {want}: migrate")
-        await steps.own(partitions, self._settings.topic(steps.stage.state))
+        await steps.own(partitions)
 
     def _note_absorbed(self, offsets: Mapping[TopicPartition, int]) -> None:
         for (name, partition), offset in offsets.items():
@@ -169,5 +187,4 @@ class Engine:
         log.warning(
             "%s/%s: records are missing before this run; back to %s", topic, partition, offset
         )
-        consumer: Any = self._consumer()
-        asyncio.get_running_loop().call_soon(consumer._thread.seek, TP(topic, partition), offset)
+        asyncio.get_running_loop().call_soon(self._consumer().go_to, TP(topic, partition), offset)

@@ -1,4 +1,4 @@
-"""Places to die at, for crash tests: the process ends as by SIGKILL, no cleanup."""
+"""Places to die or to freeze at, for crash tests: as by SIGKILL or SIGSTOP, no cleanup."""
 
 import os
 import signal
@@ -15,12 +15,16 @@ STATE_ACKED: Final = "state_acked"
 
 
 class Failpoints:
-    """Armed by a text `name:count`: the process dies when it reaches `name` that often."""
+    """Armed by a text `name:count`: the process dies when it reaches `name` that often.
+
+    With `name:count:stop` it freezes instead, once, until SIGCONT.
+    """
 
     def __init__(self, text: str = "") -> None:
-        name, _, count = text.partition(":")
+        name, count, signals, *_ = *text.split(":"), "", ""
         self.name = name
         self._left = int(count or 1)
+        self._signal = signal.SIGSTOP if signals == "stop" else signal.SIGKILL
 
     def armed(self, name: str) -> bool:
         """Whether reaching `name` will end the process, now or later."""
@@ -31,5 +35,5 @@ class Failpoints:
         if self.name != name:
             return
         self._left -= 1
-        if self._left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._left == 0:
+            os.kill(os.getpid(), self._signal)

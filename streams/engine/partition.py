@@ -49,6 +49,7 @@ class Partition:
         self.end = 0
         self.weight = 0
         self.to_repair: set[str] = set()
+        self._run: dict[str, tuple[int, bool]] = {}
 
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
@@ -91,9 +92,10 @@ class Partition:
         for key in batch.deleted:
             del self.encoded[key]
             if key not in self.changed:
-                del self.live[key]
+                self.live.pop(key, None)
         self._acked_position = batch.records[-1][1]
         self.end += len(batch.records)
+        self.to_repair.clear()
         if len(self.live) > MAX_LIVE:
             self.live = {key: self.live[key] for key in self.changed}
 
@@ -105,6 +107,11 @@ class Partition:
         self.weight = 0
         self.position = rows.decode(self._acked_position, Position)
 
+    @property
+    def acked_offsets(self) -> dict[str, int]:
+        """Offsets absorbed in the state that is durable, by input topic."""
+        return rows.decode(self._acked_position, Position).offsets
+
     def load(self, key: bytes, value: bytes, offset: int) -> None:
         """Take one changelog record, merged by version: a lower one never replaces a higher."""
         self.end = max(self.end, offset + 1)
@@ -113,7 +120,8 @@ class Partition:
             self._load_position(name, value, offset)
             return
         known = self.encoded.get(name)
-        if known is not None and rows.head(value)[0] < rows.head(known)[0]:
+        self._run[name] = offset, known is not None
+        if known is not None and _is_older(value, known):
             self.to_repair.add(name)
             return
         self.encoded[name] = value
@@ -123,15 +131,32 @@ class Partition:
     def _load_position(self, name: str, value: bytes, offset: int) -> None:
         found = rows.decode(value, Position)
         merged = self.position.merged(found)
-        regressed = any(
-            merged.offsets[topic] > found.offsets.get(topic, -1) for topic in merged.offsets
+        behind = any(
+            offset > found.offsets.get(topic, -1) for topic, offset in merged.offsets.items()
         )
-        if regressed or found.base != offset - found.rows:
+        if behind or found.base != offset - found.rows:
             self.to_repair.add(name)
         else:
             self.to_repair.discard(name)
+        if behind:
+            self._write_again(offset - found.rows, merged.offsets == self.position.offsets)
+        self._run.clear()
         self.position = merged
         self._acked_position = rows.encode(merged)
+
+    def _write_again(self, start: int, knew_all: bool) -> None:
+        """A late batch, from `start` on: its rows must stand in one of ours, or be gone.
+
+        Where all it absorbed was absorbed before it landed, a row that it has and this
+        partition has not was deleted meanwhile.
+        """
+        for name, (offset, was_known) in self._run.items():
+            if offset < start:
+                continue
+            self.to_repair.add(name)
+            if knew_all and not was_known:
+                gone = Deleted(version=rows.head(self.encoded[name])[0])
+                self.encoded[name] = rows.encode(gone)
 
     def forget_position(self) -> None:
         """For tests that show what positions are for: go on without one."""
@@ -155,5 +180,12 @@ class Partition:
         position.writer, position.partitions = writer, partitions
         records = [(name.encode(), self.encoded[name]) for name in names]
         records.append((position.key.encode(), rows.encode(position)))
-        self.to_repair.clear()
-        return Batch(names, records, [])
+        gone = [name for name in names if rows.head(self.encoded[name])[1]]
+        return Batch(names, records, gone)
+
+
+def _is_older(value: bytes, known: bytes) -> bool:
+    """Whether `value` must not replace `known`. Of two that are gone, either will do."""
+    version, is_gone = rows.head(value)
+    known_version, was_gone = rows.head(known)
+    return version < known_version and not (is_gone and was_gone)

@@ -5,7 +5,7 @@ only once acknowledged, so that a failed one is never overtaken.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 
@@ -28,8 +28,26 @@ class BatchTooLargeError(Exception):
     """A state batch must not be split, and this one does not fit."""
 
 
+class Appender(Protocol):
+    """What steps are submitted through. Any error that it raises is fatal for the process."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect; whatever is under way is waited for."""
+
+    async def send_outputs(self, outputs: dict[Destination, list[Record]]) -> None:
+        """Append a step's outputs, one batch per destination and round, and await every ack."""
+
+    async def send_state(
+        self, states: dict[Destination, list[tuple[bytes, bytes]]]
+    ) -> dict[Destination, int]:
+        """Append one batch per state partition; returns the offset where each landed."""
+
+
 class Sender:
-    """Owns one idempotent producer. Any error it raises is fatal for the process."""
+    """An appender that owns one idempotent producer."""
 
     def __init__(self, bootstrap: str, client_id: str, failpoints: Failpoints) -> None:
         self._bootstrap = bootstrap

@@ -1,20 +1,22 @@
 """Steps of one stage, as DESIGN has them: outputs, then state, then on.
 
 A step takes every record that is ready, over all partitions of the stage. Only one is
-submitted at a time; what arrives meanwhile is absorbed into the next.
+submitted at a time; what arrives meanwhile is absorbed into the next. Where another
+process has written to a state log (one that was paused and woke), the partition is
+repaired before the next step.
 """
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
+from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.sender import Destination, Sender
+from streams.engine.sender import Appender, Destination
 from streams.engine.stage import Outputs, Raw, Stage, Work
-from streams.errors import AnotherWriterError, OwnershipLostError
+from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,12 @@ SLICE_SECONDS = 0.01
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
+
+LOOK_SECONDS = 1.0
+"""How often an idle stage looks at the ends of its state logs; a busy one sees by its acks."""
+
+ASK_AGAIN_SECONDS = 0.1
+"""The pause before the group is asked again who owns a partition."""
 
 
 class Step:
@@ -46,7 +54,8 @@ class Steps:
     def __init__(
         self,
         stage: Stage,
-        sender: Sender,
+        sender: Appender,
+        ownership: Ownership,
         failpoints: Failpoints,
         *,
         prefix: str,
@@ -59,8 +68,10 @@ class Steps:
     ) -> None:
         self.stage = stage
         self._sender = sender
+        self._ownership = ownership
         self._failpoints = failpoints
         self._prefix = prefix
+        self._topic = prefix + stage.state
         self._writer = writer
         self._partitions = partitions
         self._step_records = step_records
@@ -70,6 +81,7 @@ class Steps:
         self.owned: dict[int, Partition] = {}
         self._pending: dict[TopicPartition, deque[Raw]] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._starts: dict[TopicPartition, int] = {}
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
         self._count = 0
         self._generation = 0
@@ -90,36 +102,42 @@ class Steps:
         Raises TimeoutError, which is fatal: an unfinished batch may land at any time.
         """
         self._generation += 1
-        self._pending.clear()
-        self._next.clear()
-        self._count = 0
-        self._step = Step()
+        self._forget_pending()
         if self._flight is not None:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._flight)
         for partition in self.owned.values():
-            partition.undo()
-            self.stage.closed(partition.number)
+            self._forget_step(partition)
         self.owned = {}
 
-    async def own(self, partitions: Iterable[Partition], topic: str) -> None:
+    async def own(self, partitions: Iterable[Partition]) -> None:
         """Recovery is over: repair what a late writer left, and take the partitions."""
         generation = self._generation
         owned = {partition.number: partition for partition in partitions}
         for partition in owned.values():
             partition.recovered()
-            batch = partition.repairs(self._writer, self._partitions)
-            if batch is not None:
-                log.warning("%s/%s: %s rows repaired", topic, partition.number, len(batch.keys))
-                await self._append(topic, [(partition, batch)], generation)
+            try:
+                await self._append_repairs(partition, generation)
+            except OwnershipLostError:
+                return
         for partition in owned.values():
             self.stage.opened(partition)
-        if generation == self._generation:
-            self.owned = owned
+        self.owned = owned
+
+    def _forget_pending(self) -> None:
+        self._pending.clear()
+        self._next.clear()
+        self._count = 0
+        self._step = Step()
+
+    def _forget_step(self, partition: Partition) -> None:
+        partition.undo()
+        self.stage.closed(partition.number)
 
     def start_at(self, topic: str, partition: int, offset: int) -> None:
         """The next record of an input is expected at `offset`."""
-        self._next[topic, partition] = offset
+        self._next[topic, partition] = self._starts[topic, partition] = offset
+        self._holes.pop((topic, partition), None)
         self._pending[topic, partition] = deque()
 
     # -- arrival
@@ -158,14 +176,14 @@ class Steps:
         While a step is under way, the next one absorbs what is ready, a slice at a time;
         it is submitted once the one before is over, and full or nothing is left to add.
         """
+        time = asyncio.get_running_loop().time
         try:
             while True:
                 if not self._count:
-                    self._wake.clear()
-                    await self._wake.wait()
-                while self._count and self._step.size < self._step_records:
-                    until = time.perf_counter() + SLICE_SECONDS
-                    while self._count and time.perf_counter() < until:
+                    await self._idle()
+                while self._has_room():
+                    until = time() + SLICE_SECONDS
+                    while self._has_room() and time() < until:
                         self._absorb_slice()
                     # The senders, the fetcher and the other stages have their turn.
                     await asyncio.sleep(0)
@@ -173,10 +191,25 @@ class Steps:
                     await self._flight
                 if self._step.works:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
+
+    def _has_room(self) -> bool:
+        return self._count > 0 and self._step.size < self._step_records
+
+    async def _idle(self) -> None:
+        """Wait for records; meanwhile look whether the state logs are where they were left."""
+        self._wake.clear()
+        if self._flight is not None:
+            await self._flight
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            self._flight = asyncio.create_task(self._look(self._generation))
+            await self._flight
 
     def _absorb_slice(self) -> None:
         step = self._step
@@ -252,34 +285,126 @@ class Steps:
             self._must_own(generation)
             await self._sender.send_outputs(outputs)
             self._failpoints.reach(OUTPUTS_ACKED)
-            await self._append(self._prefix + self.stage.state, batches, generation)
+            await self._append(batches, generation)
             self._failpoints.reach(STATE_ACKED)
-            self._absorbed(
-                {
-                    (name, partition.number): offset
-                    for partition, batch in batches
-                    for name, offset in batch.position().offsets.items()
-                }
-            )
+            self._tell_absorbed(partition for partition, _ in batches)
         except OwnershipLostError:
             log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
 
-    async def _append(
-        self, topic: str, batches: list[tuple[Partition, Batch]], generation: int
-    ) -> None:
+    async def _append(self, batches: list[tuple[Partition, Batch]], generation: int) -> None:
         self._must_own(generation)
         states: dict[Destination, list[tuple[bytes, bytes]]] = {
-            (topic, partition.number): batch.records for partition, batch in batches
+            (self._topic, partition.number): batch.records for partition, batch in batches
         }
         landed = await self._sender.send_state(states)
+        jumped = []
         for partition, batch in batches:
-            # Zombie repair belongs here: until it exists, any jump ends the process.
-            at = landed[topic, partition.number]
-            if at != partition.end:
-                raise AnotherWriterError(topic, partition.number, partition.end, at)
-            partition.acknowledge(batch)
+            if landed[self._topic, partition.number] == partition.end:
+                partition.acknowledge(batch)
+            else:
+                jumped.append(partition)
+        if jumped:
+            await self._repair(jumped, generation)
+
+    def _tell_absorbed(self, partitions: Iterable[Partition]) -> None:
+        self._absorbed(
+            {
+                (name, partition.number): offset
+                for partition in partitions
+                for name, offset in partition.acked_offsets.items()
+            }
+        )
+
+    # -- another writer
+
+    async def _look(self, generation: int) -> None:
+        """See whether a log of ours has grown without us."""
+        try:
+            owned = list(self.owned.values())
+            if not owned:
+                return
+            ends = await self._ownership.ends(self._topic, [one.number for one in owned])
+            self._must_own(generation)
+            jumped = [one for one in owned if ends[one.number] != one.end]
+            if jumped:
+                await self._repair(jumped, generation)
+        except OwnershipLostError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
+            self._fatal(error)
+
+    async def _repair(self, jumped: list[Partition], generation: int) -> None:
+        """Someone else wrote to state logs of ours. If we own them still, make them right.
+
+        Whatever was computed meanwhile is forgotten, and the stage's inputs are read again
+        from where the state now stands.
+        """
+        self._must_own(generation)
+        self._forget_pending()
+        for partition in self.owned.values():
+            self._forget_step(partition)
+        for partition in jumped:
+            log.warning("%s/%s: another process wrote to it", self._topic, partition.number)
+            if await self._is_ours(partition, generation):
+                await self._reread(partition, generation)
+                await self._append_repairs(partition, generation)
+            else:
+                log.warning("%s/%s: it is no longer ours", self._topic, partition.number)
+                del self.owned[partition.number]
+        for partition in self.owned.values():
+            self.stage.opened(partition)
+            for name in self.stage.inputs:
+                self._start_again(name, partition)
+
+    async def _is_ours(self, partition: Partition, generation: int) -> bool:
+        name = self.stage.inputs[0]
+        while True:
+            offset = partition.position.resume_at(name) or 0
+            answer = await self._ownership.is_ours(self._prefix + name, partition.number, offset)
+            self._must_own(generation)
+            if answer is not None:
+                return answer
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _reread(self, partition: Partition, generation: int) -> None:
+        """Take in what stands in the log behind what we know of."""
+        number, start = partition.number, partition.end
+        end = (await self._ownership.ends(self._topic, [number]))[number]
+        if end < start:
+            raise LostLogError(self._topic, number, 0, end, start)
+        async for record in self._ownership.read(self._topic, number, start, end):
+            self._must_own(generation)
+            partition.load(record.key or b"", record.value or b"", record.offset)
+        self._must_own(generation)
+        partition.end = end
+        partition.recovered()
+
+    async def _append_repairs(self, partition: Partition, generation: int) -> None:
+        """Append again what a late writer has overwritten, until the log stays as we left it."""
+        while True:
+            batch = partition.repairs(self._writer, self._partitions)
+            if batch is None:
+                return
+            number = partition.number
+            log.warning("%s/%s: %s rows repaired", self._topic, number, len(batch.keys))
+            self._must_own(generation)
+            landed = await self._sender.send_state({(self._topic, number): batch.records})
+            if landed[self._topic, number] == partition.end:
+                partition.acknowledge(batch)
+                return
+            partition.undo()
+            await self._reread(partition, generation)
+
+    def _start_again(self, name: str, partition: Partition) -> None:
+        source = name, partition.number
+        start = self._starts.get(source)
+        if start is None:
+            return
+        resume = partition.position.resume_at(name)
+        self.start_at(*source, start if resume is None else resume)
+        self._seek(*source, self._next[source])
 
     def _must_own(self, generation: int) -> None:
         if generation != self._generation:

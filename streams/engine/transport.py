@@ -97,8 +97,6 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
             getattr(consumer, action)(*known)
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
-        if not self.flow_active:
-            await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
         crowded = self._flow.crowded()
         if crowded:
@@ -112,18 +110,32 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)
                 generation = self.app.consumer_generation_id
                 records, _ = await self._wait_next_records(0.5)
-                stale = not self.flow_active or generation != self.app.consumer_generation_id
-                if not records or stale:
-                    # What is dropped here is fetched again: recovery seeks before the flow resumes.
+                if not self.flow_active or generation != self.app.consumer_generation_id:
+                    self._put_back(records)
+                    records = {}
+                if not records:
                     await asyncio.sleep(0)
-                    continue
                 for message in self._messages(records, generation):
                     await self.callback(message)
         except (asyncio.CancelledError, *self.consumer_stopped_errors):
             if not self.app.should_stop:
                 raise
+
+    def _put_back(self, records: Mapping[TopicPartition, list[Raw]]) -> None:
+        """Have runs fetched again that came while partitions changed hands.
+
+        They may be from before a seek or from after it; only these would be missed.
+        """
+        consumer = self._thread._ensure_consumer()
+        for tp, run in records.items():
+            if tp in consumer.assignment():
+                state = consumer._subscription.subscription.assignment.state_value(tp)
+                if state.has_valid_position and state.position == run[-1].offset + 1:
+                    consumer.seek(tp, run[0].offset)
 
     def _messages(
         self, records: Mapping[TopicPartition, list[Raw]], generation: int
@@ -189,6 +201,12 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         """The group's committed offset, which nothing but a test rests on."""
         found: int | None = await self._thread._ensure_consumer().committed(TopicPartition(*tp))
         return found
+
+    def go_to(self, tp: TP, offset: int) -> None:
+        """Read an input on from `offset`, if it is still assigned."""
+        if tp in self.assignment():
+            self._thread.seek(tp, offset)
+            self._read_offset[tp] = offset
 
     async def perform_seek(self) -> None:
         """Seek every input to the record after what the state has absorbed."""

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from local.processes import Process, wait_until
-from models import topics
+from models import rows, topics
 from models.movements import decode
+from streams.engine.position import PREFIX, Position
 from tests import builders as b
 from tests.harness import Harness
 from tests.load import Load
@@ -149,6 +151,90 @@ def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
     wait_until(lambda: not worker.running, 60, "the worker refuses")
     assert worker.code == 70
     assert "refusing to start" in worker.tail(100)
+
+
+def stages_of(worker: Process) -> list[psutil.Process]:
+    return psutil.Process(worker.pid).children(recursive=True)
+
+
+def freeze_at(harness: Harness, name: str, failpoint: str, steps: int) -> Process:
+    """Start a worker whose processes stop themselves at a failpoint; wait until one did."""
+    worker = start(harness, name, ONHAND_FAILPOINT=f"{failpoint}:{steps}:stop")
+    wait_until(
+        lambda: any(one.status() == psutil.STATUS_STOPPED for one in stages_of(worker)),
+        60,
+        f"the worker freezes at {failpoint}",
+        worker,
+    )
+    return worker
+
+
+def wake(worker: Process) -> None:
+    for one in stages_of(worker):
+        one.resume()
+
+
+def late_batches(harness: Harness) -> int:
+    """State batches that do not stand where their writer thought the log ended."""
+    return sum(
+        found.base != record.offset - found.rows
+        for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES)
+        for record in harness.records(topic)
+        if record.key.startswith(PREFIX.encode())
+        for found in (rows.decode(record.value, Position),)
+    )
+
+
+def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
+    load = Load(seed=11)
+    harness.service.start_api()
+    with under_load(harness, load):
+        for steps in (3, 9):
+            frozen = freeze_at(harness, "a", "outputs_acked", steps)
+            owner = start(harness, "b")
+            wait_for_progress(harness)
+            wait_for_progress(harness)
+            wake(frozen)
+            wait_for_progress(harness)
+            wait_for_progress(harness)
+            assert owner.running, owner.tail()
+            owner.stop()
+            frozen.stop()
+    last = start(harness, "a")
+    harness.settle(120)
+    assert last.running, last.tail()
+    assert late_batches(harness) >= 1, "no frozen process ever wrote late"
+    assert rows_that_differ(harness, load) == []
+    assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+def test_a_late_batch_is_repaired_before_compaction_forgets_what_it_covers(harness):
+    load = Load(seed=12)
+    harness.service.start_api()
+    with under_load(harness, load):
+        frozen = freeze_at(harness, "a", "outputs_acked", 5)
+        owner = start(harness, "b")
+        wait_for_progress(harness)
+    harness.settle(60)
+    before = len(harness.records(topics.INVENTORY_STATE))
+    wake(frozen)
+    wait_until(lambda: late_batches(harness) >= 1, 60, "the frozen process writes late")
+    wait_until(lambda: "rows repaired" in owner.tail(200), 60, "the owner repairs", owner)
+    for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES):
+        harness.compact(topic, lag_ms=0)
+    with under_load(harness, load):
+        wait_for_progress(harness)
+    harness.settle(60)
+    wait_until(
+        lambda: len(harness.records(topics.INVENTORY_STATE)) < before, 120, "the log is compacted"
+    )
+    owner.stop()
+    frozen.stop()
+    last = start(harness, "a")
+    harness.settle(60)
+    assert last.running, last.tail()
+    assert rows_that_differ(harness, load) == []
+    assert harness.service.digest() == harness.service.digest(replay=True)
 
 
 def test_an_alias_that_goes_over_while_a_worker_is_down_never_splits_a_sale(harness):

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from models.rows import Row, decode, encode
+from streams.engine import step
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import Position
 from streams.engine.step import Steps
-from streams.errors import AnotherWriterError
+from streams.errors import LostLogError
 from tests.pipeline import Record
 
 
@@ -64,15 +65,36 @@ class FakeSender:
         return landed
 
 
+class FakeOwnership:
+    """The group's answers in turn, and what stands in the log behind what we know."""
+
+    def __init__(self, sender):
+        self.sender = sender
+        self.answers, self.asked, self.foreign = [True], 0, []
+
+    async def ends(self, topic, partitions):
+        return {number: self.sender.ends.get((topic, number), 0) for number in partitions}
+
+    async def is_ours(self, topic, partition, offset):
+        self.asked += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def read(self, topic, partition, start, end):
+        for record in self.foreign:
+            yield record
+
+
 class Bench:
     """Steps of one partition over a fake sender."""
 
     def __init__(self):
         self.sender = FakeSender()
+        self.ownership = FakeOwnership(self.sender)
         self.seeks, self.absorbed, self.fatal = [], {}, []
         self.steps = Steps(
             Echo(),
             self.sender,
+            self.ownership,
             Failpoints(),
             prefix="",
             writer="test",
@@ -85,7 +107,7 @@ class Bench:
         self.partition = Partition(0)
 
     async def __aenter__(self):
-        await self.steps.own([self.partition], "state")
+        await self.steps.own([self.partition])
         self.steps.start_at("in", 0, 0)
         self.task = asyncio.create_task(self.steps.run())
         return self
@@ -178,13 +200,73 @@ def test_a_revocation_that_cannot_end_in_time_is_an_error():
     run(case)
 
 
-def test_a_batch_that_lands_elsewhere_means_another_writer():
+def late_batch(*values):
+    """What a process wrote that was paused at the first record, in front of our batch."""
+    row = Seen(version=0, values=list(values))
+    stale = Position(version=0, partition=0, offsets={"in": 0}, base=0, rows=1)
+    return [Record(b"row", encode(row), 0, 2, 0), Record(b"position|0", encode(stale), 0, 3, 0)]
+
+
+def test_a_log_that_another_process_wrote_to_is_repaired_and_read_on():
     async def case(bench):
+        bench.offer(0, 1)
+        await bench.until(lambda: bench.absorbed)
+        bench.ownership.foreign = late_batch(0)
+        bench.ownership.answers = [None, True]
+        bench.sender.ends["state", 0] += 2
+        bench.offer(2)
+        await bench.until(lambda: ("in", 0, 2) in bench.seeks)
+        assert bench.ownership.asked == 2
+        repaired = bench.sender.sent[-1]
+        assert repaired == ("state", {("state", 0): [b"row", b"position|0"]})
+        assert bench.partition.get("row", Seen).values == [0, 1]
+        bench.offer(2)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        assert bench.partition.get("row", Seen).values == [0, 1, 2]
+        assert bench.fatal == []
+
+    run(case)
+
+
+def test_an_idle_stage_sees_that_its_log_has_grown(monkeypatch):
+    monkeypatch.setattr(step, "LOOK_SECONDS", 0.01)
+
+    async def case(bench):
+        bench.offer(0, 1)
+        await bench.until(lambda: bench.absorbed)
+        bench.ownership.foreign = late_batch(0)
+        bench.sender.ends["state", 0] += 2
+        await bench.until(lambda: len(bench.sender.sent) == 3)
+        assert bench.sender.sent[-1][0] == "state"
+
+    run(case)
+
+
+def test_a_partition_that_the_group_has_given_away_is_dropped():
+    async def case(bench):
+        bench.ownership.answers = [False]
         bench.sender.ends["state", 0] = 7
         bench.offer(0)
-        await bench.until(lambda: bench.fatal)
-        assert isinstance(bench.fatal[0], AnotherWriterError)
+        await bench.until(lambda: not bench.steps.owned)
+        assert bench.fatal == []
         assert bench.absorbed == {}
+        bench.offer(1)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(bench.sender.sent) == 2
+
+    run(case)
+
+
+def test_a_log_that_lost_its_end_is_fatal(monkeypatch):
+    monkeypatch.setattr(step, "LOOK_SECONDS", 0.01)
+
+    async def case(bench):
+        bench.offer(0, 1)
+        await bench.until(lambda: bench.absorbed)
+        bench.sender.ends["state", 0] = 1
+        await bench.until(lambda: bench.fatal)
+        assert isinstance(bench.fatal[0], LostLogError)
 
     run(case)
 

@@ -1,0 +1,153 @@
+"""Bugs that break one rule of the protocol each, for showing that the simulation finds them."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from models import rows
+from streams.engine.engine import Engine
+from streams.engine.partition import Partition
+from streams.engine.position import Position
+from streams.engine.step import Step, Steps
+from streams.errors import OwnershipLostError
+from tests.simulation.node import Appender
+
+_send_state = Appender.send_state
+
+
+async def _state_first(self: Steps, outputs: Any, batches: Any, generation: int) -> None:
+    try:
+        await self._append(batches, generation)
+        await self._sender.send_outputs(outputs)
+        self._tell_absorbed(partition for partition, _ in batches)
+    except OwnershipLostError:
+        pass
+    except Exception as error:  # noqa: BLE001 - as the method that this stands for
+        self._fatal(error)
+
+
+def _absorb_origin(self: Position, topic: int, partition: int, ordinal: int) -> bool:
+    return True
+
+
+async def _partitions_recovered(self: Engine, steps: Steps, partitions: list[Partition]) -> None:
+    for partition in partitions:
+        partition.forget_position()
+    await steps.own(partitions)
+
+
+async def _append_blindly(self: Steps, batches: Any, generation: int) -> None:
+    self._must_own(generation)
+    states = {(self._topic, one.number): batch.records for one, batch in batches}
+    landed = await self._sender.send_state(states)
+    for partition, batch in batches:
+        partition.acknowledge(batch)
+        partition.end = landed[self._topic, partition.number] + len(batch.records)
+
+
+async def _do_not_look(self: Steps, generation: int) -> None:
+    pass
+
+
+def _load_last(self: Partition, key: bytes, value: bytes, offset: int) -> None:
+    self.end = max(self.end, offset + 1)
+    name = key.decode()
+    if name.startswith("position|"):
+        self.position = rows.decode(value, Position)
+        self._acked_position = value
+    else:
+        self.encoded[name] = value
+
+
+async def _keep_submitting(self: Steps, seconds: float) -> None:
+    self._pending.clear()
+    self._next.clear()
+    self._count = 0
+    self._step = Step()
+    for partition in self.owned.values():
+        self._forget_step(partition)
+    self.owned = {}
+
+
+def _own_all_the_same(self: Steps, generation: int) -> None:
+    pass
+
+
+def _repairs_nothing(self: Partition, writer: str, partitions: int) -> None:
+    self.to_repair.clear()
+
+
+def _leave_late_batch(self: Partition, start: int, knew_all: bool) -> None:
+    pass
+
+
+def _remember_step(self: Steps, partition: Partition) -> None:
+    self.stage.closed(partition.number)
+
+
+def _take_any_run(self: Steps, runs: Any) -> None:
+    for source, run in runs.items():
+        if source in self._next and run:
+            self._next[source] = run[-1].offset + 1
+            self._pending[source].extend(run)
+            self._count += len(run)
+    if self._count:
+        self._wake.set()
+
+
+async def _run_without_waiting(self: Steps) -> None:
+    while True:
+        if not self._count:
+            await self._idle()
+        while self._has_room():
+            self._absorb_slice()
+        if self._step.works:
+            self._flight = asyncio.create_task(self._submit(*self._cut()))
+        await asyncio.sleep(0)
+
+
+async def _send_position_apart(self: Appender, states: Any) -> dict[Any, int]:
+    rest = {to: records[:-1] for to, records in states.items() if len(records) > 1}
+    landed = await _send_state(self, rest)
+    for target, records in states.items():
+        last = await _send_state(self, {target: records[-1:]})
+        landed.setdefault(target, last[target])
+    return landed
+
+
+PLANTED: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
+    "state before outputs": [(Steps, "_submit", _state_first)],
+    "origins are not looked at": [(Position, "absorb_origin", _absorb_origin)],
+    "positions are not looked at": [(Engine, "partitions_recovered", _partitions_recovered)],
+    "acks are not looked at": [
+        (Steps, "_append", _append_blindly),
+        (Steps, "_look", _do_not_look),
+    ],
+    "the last record wins": [(Partition, "load", _load_last)],
+    "a revoked step goes on": [
+        (Steps, "revoke", _keep_submitting),
+        (Steps, "_must_own", _own_all_the_same),
+    ],
+    "recovery repairs nothing": [(Partition, "repairs", _repairs_nothing)],
+    "late batches are left as they are": [(Partition, "_write_again", _leave_late_batch)],
+    "idle logs are not looked at": [(Steps, "_look", _do_not_look)],
+    "an unfinished step is remembered": [(Steps, "_forget_step", _remember_step)],
+    "steps overlap": [(Steps, "run", _run_without_waiting)],
+    "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],
+    "any run is taken": [(Steps, "offer", _take_any_run)],
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The service with one bug."""
+    patches = [patch.object(*one) for one in PLANTED[name]]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()

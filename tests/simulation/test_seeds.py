@@ -1,0 +1,52 @@
+"""Thousands of seeds agree with a replay; a service with any one rule broken does not."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+
+import pytest
+
+from local.processes import ROOT
+from tests.simulation import world
+from tests.simulation.planted import PLANTED, planted
+
+SEEDS = 2_000
+SOAK_SEEDS = int(os.environ.get("SEEDS", "20000"))
+PART = 25
+ENOUGH = 400
+"""Seeds within which a planted bug must show."""
+
+
+def wrong(seeds: int) -> list[tuple[int, str]]:
+    parts = [range(start, start + PART) for start in range(0, seeds, PART)]
+    with ProcessPoolExecutor() as pool:
+        return [one for found in pool.map(world.wrong_seeds, parts) for one in found]
+
+
+def test_every_seed_comes_to_what_a_replay_comes_to():
+    assert wrong(SEEDS) == []
+
+
+@pytest.mark.soak
+def test_many_more_seeds_do_too():
+    assert wrong(SOAK_SEEDS) == []
+
+
+@pytest.mark.parametrize("bug", sorted(PLANTED))
+def test_a_planted_bug_is_found(bug):
+    with planted(bug):
+        found = (seed for seed in range(ENOUGH) if world.wrong_seeds(range(seed, seed + 1)))
+        assert list(islice(found, 1)), f"no seed of {ENOUGH} shows it"
+
+
+def test_a_seed_runs_the_same_in_every_process():
+    def digest(hash_seed: str) -> str:
+        code = "from tests.simulation import world; print(world.run(17).digest())"
+        environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, check=True
+        ).stdout.decode()
+
+    assert digest("1") == digest("2") != ""
