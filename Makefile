@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 MARKED ?= not soak
 
-.PHONY: setup demo test lint types contract unit simulation integration e2e smoke soak bench bench-check contracts lock clean
+.PHONY: setup demo test lint types contract unit simulation integration e2e smoke soak bench compare bench-check contracts lock clean
 
 setup: $(READY)
 
@@ -55,6 +55,11 @@ soak: setup
 bench: setup
 	$(RUN) benchmarks ingest
 	$(RUN) benchmarks read
+	$(RUN) benchmarks freshness
+	$(RUN) benchmarks recovery
+
+compare: setup
+	$(RUN) benchmarks compare
 
 bench-check: setup
 	@test -n "$(BASE)" || { echo "usage: make bench-check BASE=<commit>"; exit 1; }
@@ -65,7 +70,7 @@ contracts: setup
 
 lock: setup
 	$(RUN) pip install --quiet pip-tools
-	$(RUN) piptools compile --quiet --strip-extras --allow-unsafe --no-header --extra demo --extra test \
+	$(RUN) piptools compile --quiet --strip-extras --allow-unsafe --no-header --extra bench --extra demo --extra test \
 		--generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
 

@@ -1,15 +1,21 @@
-"""`python -m benchmarks`: ingest, read, compare-commits. Progress on stderr, JSON on stdout."""
+"""`python -m benchmarks`: each case with progress on stderr and JSON on stdout."""
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import typer
 
 from benchmarks import commits
+from benchmarks import freshness as freshness_case
 from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
+from benchmarks import recovery as recovery_case
+from benchmarks.compare import report
 from benchmarks.compare import run as compare_case
 from local.processes import LocalError, end_on_sigterm
+
+RESULTS: Final = str(Path(__file__).parent / "results")
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,15 +38,34 @@ def read(
     _tell(read_case.run(rate, seconds))
 
 
+@cli.command()
+def freshness(
+    rates: str = typer.Option("1000,5000,10000", help="events a second, one after the other"),
+    seconds: float = typer.Option(15.0, help="how long at each rate"),
+    burst: int = typer.Option(500_000, help="events of one store, all at once"),
+) -> None:
+    """From the producer's send until the row can be read over HTTP."""
+    _tell(freshness_case.run([int(rate) for rate in rates.split(",")], seconds, burst))
+
+
+@cli.command()
+def recovery(rows: int = typer.Option(1_000_000, help="rows of stock")) -> None:
+    """From the start of a process until it is ready, and memory per row."""
+    _tell(recovery_case.run(rows))
+
+
 @cli.command("compare")
 def compare_systems(
     events: int = typer.Option(500_000, help="records of the backlog"),
     rounds: int = typer.Option(3, help="runs of each system; figures are medians"),
     lines: int = typer.Option(3, help="an event has one to so many lines"),
     only: str = typer.Option("", help="only peers whose name has this"),
+    results: str = typer.Option(RESULTS, help="folder for the table and the chart"),
 ) -> None:
     """Onhand beside plain Faust, Quix Streams, Kafka Streams and a bare aiokafka loop."""
-    _tell(compare_case.run(events, rounds, lines, only))
+    figures = compare_case.run(events, rounds, lines, only)
+    report.write(figures, Path(results))
+    _tell(figures)
 
 
 @cli.command("compare-commits")

@@ -30,6 +30,11 @@ class Connection(asyncio.Protocol):
         request = f"GET {path} HTTP/1.1\r\nHost: onhand\r\n\r\n".encode()
         cast("asyncio.Transport", self._transport).write(request)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not hung up."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
@@ -58,9 +63,14 @@ class Pool:
 
     async def get(self, path: str, done: Done) -> None:
         """Send a request now; `done` is called when it is answered."""
-        if not self._idle:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                break
+        else:
             await self._open()
-        self._idle.pop().ask(path, done)
+            connection = self._idle.pop()
+        connection.ask(path, done)
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()

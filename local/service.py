@@ -55,11 +55,11 @@ class Service:
         """Create the topics. Raises LocalError with what the command said."""
         self.command("streams", "topics")
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, **environ: str) -> str:
         """Run one of our commands to its end and return what it printed."""
         done = subprocess.run(
             python(*arguments),
-            env={**os.environ, **self.environ},
+            env={**os.environ, **self.environ, **environ},
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -62,6 +62,7 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
         settings.topic("-".join(("onhand", *stages))),
         broker=[f"onhand://{server}" for server in settings.kafka.split(",")],
         store="memory://",
+        TableManager="streams.engine.tables:Tables",
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
         topic_allow_declare=False,

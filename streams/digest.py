@@ -42,8 +42,7 @@ async def of_state(settings: Settings) -> dict[str, Any]:
 async def _recovered(settings: Settings) -> list[Partition]:
     partitions = {number: Partition(number) for number in range(settings.partitions)}
     async for number, run in whole(settings, topics.INVENTORY_STATE):
-        for record in run:
-            partitions[number].load(record.key or b"", record.value or b"", record.offset)
+        partitions[number].load(run)
     for partition in partitions.values():
         partition.recovered()
     return list(partitions.values())

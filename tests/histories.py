@@ -866,8 +866,7 @@ class Run:
 def _recovered(partition: Partition) -> Partition:
     """The partition as a new process reads it."""
     fresh = Partition(partition.number)
-    for key, value in partition.encoded.items():
-        fresh.load(key.encode(), value, 0)
+    fresh.load(Record(key.encode(), value, 0, 0, 0) for key, value in partition.encoded.items())
     partition.undo()
     fresh.position = partition.position
     fresh._acked_position = partition._acked_position

@@ -21,6 +21,8 @@ KINDS: Final = frozenset({"hold", "return", "source", "advice", "transfer", "hel
 """Rows that are searched by name."""
 
 _WAIT_MS: Final = 100
+_ENOUGH_BYTES: Final = 256 * 1024
+"""Explanations may be a moment late; fetching each entry by itself would take a processor."""
 
 
 class _Moved(Struct, array_like=True):
@@ -219,6 +221,7 @@ async def follow(writer: Writer, bootstrap: str, topic: Callable[[str], str]) ->
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         fetch_max_wait_ms=_WAIT_MS,
+        fetch_min_bytes=_ENOUGH_BYTES,
         max_partition_fetch_bytes=4 * 1024 * 1024,
         auto_offset_reset="earliest",
     )

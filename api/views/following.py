@@ -11,12 +11,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
+from models.pacing import Pace
 from models.rows import head
 
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
-_FETCH_WAIT_MS: Final = 200
+_IDLE_WAIT_MS: Final = 100
+_BUSY_WAIT_MS: Final = 5
 _STAMP_SECONDS: Final = 0.01
 
 
@@ -66,7 +68,7 @@ class Following:
         """Follow until cancelled. Raises KafkaError where the logs can't be read."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_max_wait_ms=_IDLE_WAIT_MS,
             max_partition_fetch_bytes=4 * 1024 * 1024,
             auto_offset_reset="earliest",
         )
@@ -74,8 +76,11 @@ class Following:
         try:
             assigned = await self._assign(consumer)
             ends = await consumer.end_offsets(assigned)
+            pace = Pace(_IDLE_WAIT_MS, _BUSY_WAIT_MS)
             while True:
-                batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=10_000)
+                batches = await consumer.getmany(timeout_ms=_IDLE_WAIT_MS, max_records=10_000)
+                asked = pace.fetched(time.monotonic()) if batches else pace.calm()
+                consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = asked
                 for tp, records in batches.items():
                     await self._take(tp, records)
                 if not self.ready.is_set():

@@ -5,7 +5,9 @@ Two tiers. `encoded` is what the changelog holds as of the last acknowledged ste
 be finished is undone by forgetting the second tier.
 """
 
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from models import rows
 from models.rows import Deleted, Row
@@ -18,6 +20,14 @@ MAX_LIVE: Final = 100_000
 
 _GROWTH: Final = 512
 """Bytes that a changed row is taken to grow by, for cutting steps."""
+
+
+class Record(Protocol):
+    """A record of the changelog."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
 
 
 class Batch(NamedTuple):
@@ -49,7 +59,8 @@ class Partition:
         self.end = 0
         self.weight = 0
         self.to_repair: set[str] = set()
-        self._run: dict[str, tuple[int, bool]] = {}
+        self._fresh: list[int] = []
+        self._again: dict[str, int] = {}
 
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
@@ -112,16 +123,27 @@ class Partition:
         """Offsets absorbed in the state that is durable, by input topic."""
         return rows.decode(self._acked_position, Position).offsets
 
-    def load(self, key: bytes, value: bytes, offset: int) -> None:
-        """Take one changelog record, merged by version: a lower one never replaces a higher."""
-        self.end = max(self.end, offset + 1)
-        name = key.decode()
-        if name.startswith(PREFIX):
-            self._load_position(name, value, offset)
-            return
-        known = self.encoded.get(name)
-        self._run[name] = offset, known is not None
-        if known is not None and _is_older(value, known):
+    def load(self, records: Iterable[Record]) -> None:
+        """Take changelog records, merged by version: a lower one never replaces a higher."""
+        encoded, fresh, prefix = self.encoded, self._fresh, PREFIX.encode()
+        for record in records:
+            key, value, offset = record.key or b"", record.value or b"", record.offset
+            self.end = max(self.end, offset + 1)
+            if key.startswith(prefix):
+                self._load_position(key.decode(), value, offset)
+                continue
+            name = key.decode()
+            known = encoded.get(name)
+            if known is None:
+                # It comes last in `encoded`, as its offset does here.
+                fresh.append(offset)
+                encoded[name] = value
+            else:
+                self._load_known(name, value, known, offset)
+
+    def _load_known(self, name: str, value: bytes, known: bytes, offset: int) -> None:
+        self._again[name] = offset
+        if _is_older(value, known):
             self.to_repair.add(name)
             return
         self.encoded[name] = value
@@ -140,7 +162,8 @@ class Partition:
             self.to_repair.discard(name)
         if behind:
             self._write_again(offset - found.rows, merged.offsets == self.position.offsets)
-        self._run.clear()
+        self._fresh.clear()
+        self._again.clear()
         self.position = merged
         self._acked_position = rows.encode(merged)
 
@@ -148,13 +171,13 @@ class Partition:
         """A late batch, from `start` on: its rows must stand in one of ours, or be gone.
 
         Where all it absorbed was absorbed before it landed, a row that it has and this
-        partition has not was deleted meanwhile.
+        partition had not was deleted meanwhile.
         """
-        for name, (offset, was_known) in self._run.items():
-            if offset < start:
-                continue
+        self.to_repair |= {name for name, offset in self._again.items() if offset >= start}
+        late = sum(offset >= start for offset in self._fresh)
+        for name in list(islice(reversed(self.encoded), late)):
             self.to_repair.add(name)
-            if knew_all and not was_known:
+            if knew_all:
                 gone = Deleted(version=rows.head(self.encoded[name])[0])
                 self.encoded[name] = rows.encode(gone)
 

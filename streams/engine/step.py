@@ -376,7 +376,7 @@ class Steps:
             raise LostLogError(self._topic, number, 0, end, start)
         async for record in self._ownership.read(self._topic, number, start, end):
             self._must_own(generation)
-            partition.load(record.key or b"", record.value or b"", record.offset)
+            partition.load([record])
         self._must_own(generation)
         partition.end = end
         partition.recovered()

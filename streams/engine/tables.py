@@ -5,6 +5,7 @@ from typing import Any
 
 import faust
 from faust.stores import memory
+from faust.tables.manager import TableManager
 from faust.types import TP, EventT
 
 from streams.engine.partition import Partition
@@ -28,9 +29,7 @@ class RowStore(memory.Store):  # type: ignore[misc]
         """Load runs of changelog records. Faust swallows what is raised here, so it is fatal."""
         try:
             for event in batch:
-                partition = self._partition(event.message.partition)
-                for record in event.message.value:
-                    partition.load(record.key, record.value, record.offset)
+                self._partition(event.message.partition).load(event.message.value)
         except BaseException as error:
             if self.on_error is not None:
                 self.on_error(error)
@@ -68,6 +67,14 @@ class RowStore(memory.Store):  # type: ignore[misc]
             if self.on_error is not None:
                 self.on_error(error)
             raise
+
+
+class Tables(TableManager):  # type: ignore[misc]
+    """Faust's, without the second that it waits for tables declared late: ours never are."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]

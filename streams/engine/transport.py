@@ -16,7 +16,11 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
+from models.pacing import Pace
 from streams.engine.stage import Raw
+
+BUSY_WAIT_MS = 5
+"""Milliseconds that the broker may collect records of a busy stage before it answers."""
 
 
 class Flow(Protocol):
@@ -67,6 +71,10 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
 class Consumer(kafka.Consumer):  # type: ignore[misc]
     """Delivers runs of records and seeks to positions."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pace = Pace(self._flow.fetch_wait_ms, BUSY_WAIT_MS)
+
     def _new_consumer_thread(self) -> InLoopThread:
         return InLoopThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -105,7 +113,14 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         if not active:
             await asyncio.sleep(0.002 if crowded else 0.02)
             return {}, active
-        return await self._getmany(active, timeout), active
+        return self._paced(await self._getmany(active, timeout)), active
+
+    def _paced(self, records: Any) -> Any:
+        fetcher = self._thread._ensure_consumer()._fetcher
+        now = asyncio.get_running_loop().time()
+        asked = self._pace.fetched(now) if records else self._pace.calm()
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = asked
+        return records
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:

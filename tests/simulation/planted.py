@@ -1,14 +1,14 @@
 """Bugs that break one rule of the protocol each, for showing that the simulation finds them."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from models import rows
 from streams.engine.engine import Engine
-from streams.engine.partition import Partition
+from streams.engine.partition import Partition, Record
 from streams.engine.position import Position
 from streams.engine.step import Step, Steps
 from streams.errors import OwnershipLostError
@@ -51,14 +51,15 @@ async def _do_not_look(self: Steps, generation: int) -> None:
     pass
 
 
-def _load_last(self: Partition, key: bytes, value: bytes, offset: int) -> None:
-    self.end = max(self.end, offset + 1)
-    name = key.decode()
-    if name.startswith("position|"):
-        self.position = rows.decode(value, Position)
-        self._acked_position = value
-    else:
-        self.encoded[name] = value
+def _load_last(self: Partition, records: Iterable[Record]) -> None:
+    for record in records:
+        self.end = max(self.end, record.offset + 1)
+        name = record.key.decode()
+        if name.startswith("position|"):
+            self.position = rows.decode(record.value, Position)
+            self._acked_position = record.value
+        else:
+            self.encoded[name] = record.value
 
 
 async def _keep_submitting(self: Steps, seconds: float) -> None:

@@ -252,8 +252,7 @@ class World:
 
     def _recovered(self, topic: str, number: int) -> Partition:
         partition = Partition(number)
-        for record in self.broker.logs[topic, number].records:
-            partition.load(record.key, record.value, record.offset)
+        partition.load(self.broker.logs[topic, number].records)
         partition.recovered()
         return partition
 

@@ -47,6 +47,14 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
             {"case", "events", "events_per_second", "cpu_us_per_event", "digest"},
         ),
         (["read", "--rate", "100", "--seconds", "2"], {"case", "events", "p50_ms", "p99_ms"}),
+        (
+            ["recovery", "--rows", "5000"],
+            {"worker_seconds", "front_seconds", "worker_bytes_per_row", "front_bytes_per_row"},
+        ),
+        (
+            ["freshness", "--rates", "200", "--seconds", "2", "--burst", "2000"],
+            {"at_200_per_second", "during_burst"},
+        ),
     ],
 )
 def test_a_benchmark_ends_with_one_json_object(arguments, fields):
@@ -55,6 +63,18 @@ def test_a_benchmark_ends_with_one_json_object(arguments, fields):
     figures = json.loads(done.stdout.splitlines()[-1])
     assert fields <= set(figures)
     assert figures.get("not_200", 0) == 0
+
+
+def test_the_peers_come_to_the_same_sums(tmp_path):
+    few = ["--events", "4000", "--rounds", "1", "--results", str(tmp_path)]
+    done = run(["benchmarks", "compare", *few], seconds=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    systems = {case["case"].split()[0] for case in figures["cases"]}
+    assert systems == {"Onhand", "aiokafka", "Faust", "Kafka", "Quix"}
+    assert {"compare.json", "compare.md", "compare.svg"} == {one.name for one in tmp_path.iterdir()}
+    for name in ("ratio_to_kafka_streams", "ratio_to_quix", "ratio_to_faust", "share_of_ceiling"):
+        assert figures[name] > 0
 
 
 def test_a_missing_kafka_is_said_in_one_line():

@@ -300,8 +300,9 @@ def test_a_run_that_does_not_follow_is_sought_again_unless_the_broker_insists():
 
 def changelog(*records):
     partition = Partition(0)
-    for offset, (key, row) in enumerate(records):
-        partition.load(key.encode(), encode(row), offset)
+    partition.load(
+        Record(key.encode(), encode(row), 0, offset, 0) for offset, (key, row) in enumerate(records)
+    )
     return partition
 
 
@@ -344,8 +345,7 @@ def test_deleted_rows_are_gone_after_recovery():
     partition.acknowledge(batch)
     assert partition.get("row", Seen) is None
     again = Partition(0)
-    again.load(b"row", encode(Seen(version=1)), 0)
-    again.load(*batch.records[0], 2)
-    again.load(*batch.records[1], 3)
+    written = [(b"row", encode(Seen(version=1))), *batch.records]
+    again.load(Record(*one, 0, offset, 0) for offset, one in enumerate(written))
     again.recovered()
     assert again.get("row", Seen) is None
