@@ -143,12 +143,16 @@ class Partition:
 
     def _load_known(self, name: str, value: bytes, known: bytes, offset: int) -> None:
         self._again[name] = offset
-        if _is_older(value, known):
+        version, is_gone = rows.head(value)
+        known_version, was_gone = rows.head(known)
+        if version >= known_version:
+            self.encoded[name] = value
+            self.to_repair.discard(name)
+            self.live.pop(name, None)
+        elif is_gone and was_gone:
+            self.to_repair.discard(name)
+        else:
             self.to_repair.add(name)
-            return
-        self.encoded[name] = value
-        self.to_repair.discard(name)
-        self.live.pop(name, None)
 
     def _load_position(self, name: str, value: bytes, offset: int) -> None:
         found = rows.decode(value, Position)
@@ -178,7 +182,8 @@ class Partition:
         for name in list(islice(reversed(self.encoded), late)):
             self.to_repair.add(name)
             if knew_all:
-                gone = Deleted(version=rows.head(self.encoded[name])[0])
+                # Whatever deleted it came later; so does this, for who reads both.
+                gone = Deleted(version=rows.head(self.encoded[name])[0] + 1)
                 self.encoded[name] = rows.encode(gone)
 
     def forget_position(self) -> None:
@@ -205,10 +210,3 @@ class Partition:
         records.append((position.key.encode(), rows.encode(position)))
         gone = [name for name in names if rows.head(self.encoded[name])[1]]
         return Batch(names, records, gone)
-
-
-def _is_older(value: bytes, known: bytes) -> bool:
-    """Whether `value` must not replace `known`. Of two that are gone, either will do."""
-    version, is_gone = rows.head(value)
-    known_version, was_gone = rows.head(known)
-    return version < known_version and not (is_gone and was_gone)

@@ -38,6 +38,9 @@ EVENTS = 60
 CHAOS = 60.0
 """Virtual seconds of load and faults."""
 
+LAST = 8.0
+"""Virtual seconds at the end of which requests freeze more often."""
+
 CALM = 120.0
 """Virtual seconds after them, within which all must be absorbed."""
 
@@ -183,6 +186,8 @@ class World:
         random = self.random
         until = self.loop.time() + CHAOS
         while self.loop.time() < until:
+            if until - self.loop.time() < LAST:
+                self.broker.faults.frozen = 0.1
             await asyncio.sleep(random.random() * 3)
             self.group.expire()
             running = [node for node in self.nodes if node.alive]
@@ -200,6 +205,9 @@ class World:
                 else:
                     self._pause(node.process, 25.0 if what == "pause" else 3.0)
 
+    def _node(self, process: int) -> Node:
+        return next(node for node in self.nodes if node.process == process)
+
     def _freeze(self, process: int) -> None:
         self.tell(f"node {process} freezes in the middle of a request")
         self._pause(process, 25.0)
@@ -211,11 +219,19 @@ class World:
     def _wake(self, process: int) -> None:
         self.tell(f"node {process} wakes")
         self.loop.resume(process)
+        if self.random.random() < 0.3:
+            # It had time to send what it had in hand, and none to join again.
+            self.loop.in_world(self.random.random() / 5, self._node(process).die)
 
     async def _settle(self) -> None:
         self.broker.faults.calm()
+        # Who is frozen now wakes when others have taken over, and nothing else happens.
+        for _ in range(20):
+            await asyncio.sleep(0.5)
+            self.group.expire()
         for node in self.nodes:
-            self.loop.resume(node.process)
+            if node.alive:
+                self._wake(node.process)
         until = self.loop.time() + CALM
         calm = 0
         while calm < 8:
@@ -223,8 +239,8 @@ class World:
             self.group.expire()
             if not any(node.alive for node in self.nodes):
                 self._start()
-            calm = calm + 1 if self._is_absorbed() else 0
-            self.check(self.loop.time() < until, "not all is absorbed")
+            calm = calm + 1 if self._is_absorbed() and self._is_repaired() else 0
+            self.check(self.loop.time() < until, "not all is absorbed and repaired")
         self.tell("settled")
 
     def _is_absorbed(self) -> bool:
@@ -237,6 +253,13 @@ class World:
                     if offsets.get(name, -1) < last:
                         return False
         return True
+
+    def _is_repaired(self) -> bool:
+        return not any(
+            self._recovered(topic, number).to_repair
+            for topic in STATES
+            for number in range(PARTITIONS)
+        )
 
     def _last_position(self, topic: str, number: int) -> dict[str, int]:
         for record in reversed(self.broker.logs[topic, number].records):
