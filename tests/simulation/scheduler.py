@@ -6,6 +6,7 @@ paused keeps its queue; one that is dead loses it.
 """
 
 import asyncio
+import contextlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -34,6 +35,16 @@ class Scheduler(asyncio.BaseEventLoop):
         self._paused: set[int] = set()
         self._dead: set[int] = set()
         self._clock_resolution = 1e-9
+        # Tasks of the dead stay, so that none is collected, and unwinds, in the middle of a run.
+        self._tasks: list[tuple[asyncio.Task[Any], Coroutine[Any, Any, Any]]] = []
+        self.set_task_factory(self._keep)
+
+    def _keep(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any
+    ) -> asyncio.Task[Any]:
+        task = asyncio.Task(coro, loop=loop, **options)
+        self._tasks.append((task, coro))
+        return task
 
     def time(self) -> float:
         return self._now
@@ -71,9 +82,14 @@ class Scheduler(asyncio.BaseEventLoop):
         self.call_later(delay, callback, context=context)
 
     def abandon(self) -> None:
-        """Forget all that is left undone, and close."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        """Unwind all that is left undone, and close."""
+        for task, coro in self._tasks:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                # Some await in a `finally`, which a coroutine that is closed may not.
+                with contextlib.suppress(RuntimeError):
+                    coro.close()
+        self._tasks.clear()
         self._queues.clear()
         self._scheduled.clear()
         self.close()

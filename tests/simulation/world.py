@@ -1,6 +1,7 @@
 """One simulated run: a load, a chaos, a calm, and what must hold in the end."""
 
 import asyncio
+import gc
 import hashlib
 import itertools
 import json
@@ -79,7 +80,11 @@ class World:
     story: list[str] = field(default_factory=list)
 
     def run(self) -> "World":
-        """Run it. Raises Wrong."""
+        """Run it. Raises Wrong.
+
+        No garbage is collected meanwhile: what a collector unwinds, it unwinds anywhere.
+        """
+        gc.disable()
         self.random = Random(self.seed)
         loop = self.loop = Scheduler(self.random)
         logging.disable(logging.CRITICAL)
@@ -89,8 +94,10 @@ class World:
                 loop.run_until_complete(self._run())
         finally:
             asyncio.set_event_loop(None)
-            logging.disable(logging.NOTSET)
             loop.abandon()
+            gc.enable()
+            gc.collect()
+            logging.disable(logging.NOTSET)
         return self
 
     def digest(self) -> str:
