@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from api.app import create_app
 from api.producing import wait_for_kafka
+from api.reading import Reads
 from api.settings import Settings
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     except KafkaConnectionError:
         sys.exit(f"error: no Kafka answers at {settings.kafka} (ONHAND_KAFKA)")
     uvicorn.run(
-        create_app(settings),
+        Reads(create_app(settings)),
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",

@@ -1,6 +1,8 @@
 """Reading availability: one key, all locations of a SKU, many keys."""
 
 import time
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -58,6 +60,22 @@ class Query(BaseModel):
     items: list[Key]
 
 
+class WantedKey(Protocol):
+    """A SKU at a location."""
+
+    @property
+    def sku(self) -> str: ...
+    @property
+    def location(self) -> str: ...
+
+
+class Wanted(Protocol):
+    """Keys to look up."""
+
+    @property
+    def items(self) -> Sequence[WantedKey]: ...
+
+
 class _Promise(msgspec.Struct):
     """What of an answer a network sums up."""
 
@@ -77,59 +95,96 @@ async def lag(state: State) -> dict[str, str]:
     return {"X-Onhand-Lag-Ms": str(max(0, round((time.time() - matched_at) * 1000)))}
 
 
-@router.get(
-    "/{sku}/{location}",
-    responses={200: {"model": Availability}, 404: {"description": "never touched"}},
-)
-async def one(request: Request, sku: str, location: str) -> Response:
-    """What of a SKU is at a location, what can be promised, and how fresh that is."""
-    state = state_of(request)
-    sku, location = decoded(sku), decoded(location)
+class Answer(NamedTuple):
+    """What a read comes to. The body is JSON; it is empty where the status is 304."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def response(self) -> Response:
+        """The same, as a route returns it."""
+        return Response(self.body, self.status, self.headers, JSON if self.body else None)
+
+
+async def answer_one(
+    state: State, sku: str, location: str, known_etag: str | None
+) -> Answer | None:
+    """The answer for one key; None where nothing ever touched it."""
+    state.must_have_caught_up()
     (stock,) = await state.view.stocks([(sku, location)])
     headers = await lag(state)
     if stock is None:
-        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
+        return None
     headers["ETag"] = etag = f'"{stock.version}.{stock.gaps}"'
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
-    return Response(stock.body(), media_type=JSON, headers=headers)
+    if known_etag == etag:
+        return Answer(304, headers, b"")
+    return Answer(200, headers, stock.body())
 
 
-@router.get("/{sku}", responses={200: {"model": Network}, 404: {"description": "never touched"}})
-async def everywhere(request: Request, sku: str) -> Response:
-    """A SKU at all its locations, and what the network of them can promise."""
-    state = state_of(request)
-    sku = decoded(sku)
+async def answer_everywhere(state: State, sku: str) -> Answer | None:
+    """The answer for all locations of a SKU; None where nothing ever touched it."""
+    state.must_have_caught_up()
     locations = await state.view.locations(sku)
     stocks = await state.view.stocks([(sku, location) for location in locations])
     headers = await lag(state)
     found = [stock for stock in stocks if stock is not None]
     if not found:
-        raise Problem(404, "not_found", "nothing ever touched this SKU")
+        return None
     body = b'{"sku":%b,"network_available":%d,"locations":[%b]}' % (
         msgspec.json.encode(sku),
         network_available(found),
-        b",".join(stock.body() for stock in found),
+        b",".join([stock.body() for stock in found]),
     )
-    return Response(body, media_type=JSON, headers=headers)
+    return Answer(200, headers, body)
 
 
-@router.post("/query")
-async def query(request: Request, wanted: Query) -> Response:
-    """Many keys at once, answered in the order asked; a miss says so."""
-    state = state_of(request)
+async def answer_many(state: State, wanted: Wanted) -> Answer:
+    """The answer for many keys. Raises Problem where they are too many."""
     if len(wanted.items) > state.settings.max_query:
         raise Problem(422, "too_many", f"at most {state.settings.max_query} items")
+    state.must_have_caught_up()
     stocks = await state.view.stocks([(item.sku, item.location) for item in wanted.items])
     headers = await lag(state)
     items = [
         stock.body() if stock is not None else _miss(item)
         for item, stock in zip(wanted.items, stocks, strict=True)
     ]
-    return Response(b'{"items":[%b]}' % b",".join(items), media_type=JSON, headers=headers)
+    return Answer(200, headers, b'{"items":[%b]}' % b",".join(items))
 
 
-def _miss(item: Key) -> bytes:
+# The routes document the reads, and answer what `api.reading` does not.
+
+
+@router.get(
+    "/{sku}/{location}",
+    responses={200: {"model": Availability}, 404: {"description": "never touched"}},
+)
+async def one(request: Request, sku: str, location: str) -> Response:
+    """What of a SKU is at a location, what can be promised, and how fresh that is."""
+    etag = request.headers.get("if-none-match")
+    answer = await answer_one(state_of(request), decoded(sku), decoded(location), etag)
+    if answer is None:
+        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
+    return answer.response()
+
+
+@router.get("/{sku}", responses={200: {"model": Network}, 404: {"description": "never touched"}})
+async def everywhere(request: Request, sku: str) -> Response:
+    """A SKU at all its locations, and what the network of them can promise."""
+    answer = await answer_everywhere(state_of(request), decoded(sku))
+    if answer is None:
+        raise Problem(404, "not_found", "nothing ever touched this SKU")
+    return answer.response()
+
+
+@router.post("/query")
+async def query(request: Request, wanted: Query) -> Response:
+    """Many keys at once, answered in the order asked; a miss says so."""
+    return (await answer_many(state_of(request), wanted)).response()
+
+
+def _miss(item: WantedKey) -> bytes:
     return msgspec.json.encode({"sku": item.sku, "location": item.location, "status": "missing"})
 
 

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import ORJSONResponse
 
-from api.problems import Problem
 from api.state import state_of
 
 router = APIRouter(tags=["operations"])
@@ -18,6 +17,5 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """The view has everything that stood in the logs when the process started."""
-    if not state_of(request).following.ready.is_set():
-        raise Problem(503, "catching_up", "the view has not caught up with the logs yet")
+    state_of(request).must_have_caught_up()
     return ORJSONResponse({"status": "ready"})

@@ -1,12 +1,15 @@
 """Metrics of the front, in Prometheus' text format."""
 
 import time
+from contextlib import suppress
+from functools import cache
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.state import state_of
+from api.views.base import ViewUnavailableError
 
 router = APIRouter(tags=["operations"])
 
@@ -20,6 +23,16 @@ _SECONDS = Histogram(
 _LAG = Gauge("onhand_view_lag_seconds", "Time since the view last matched the log's end")
 _ROWS = Gauge("onhand_view_stock_rows", "Stock rows in the view")
 _READY = Gauge("onhand_view_ready", "1 once the view has what stood in the logs at the start")
+
+
+_requests = cache(_REQUESTS.labels)
+_seconds = cache(_SECONDS.labels)
+
+
+def observe(route: str, status: int, begun: float) -> None:
+    """Count and time an answer to a request that came in at `begun` (perf_counter)."""
+    _requests(route, status).inc()
+    _seconds(route).observe(time.perf_counter() - begun)
 
 
 class Measured:
@@ -37,8 +50,7 @@ class Measured:
         async def measuring(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
-                _REQUESTS.labels(route, message["status"]).inc()
-                _SECONDS.labels(route).observe(time.perf_counter() - begun)
+                observe(route, message["status"], begun)
             await send(message)
 
         await self._app(scope, receive, measuring)
@@ -48,8 +60,10 @@ class Measured:
 async def metrics(request: Request) -> Response:
     """What Prometheus scrapes."""
     state = state_of(request)
-    matched_at = await state.view.matched_at()
+    matched_at = None
+    with suppress(ViewUnavailableError):
+        matched_at = await state.view.matched_at()
+        _ROWS.set(await state.view.size())
     _LAG.set(time.time() - matched_at if matched_at is not None else float("inf"))
-    _ROWS.set(await state.view.size())
     _READY.set(state.following.ready.is_set())
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import ORJSONResponse
 from starlette.exceptions import HTTPException
 
+from api.views.base import ViewUnavailableError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -61,6 +63,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RecursionError)
     async def unreadable(request: Request, error: Exception) -> Response:
         return Problem(422, "invalid", "text that is not Unicode, or nested too deep").response()
+
+    @app.exception_handler(ViewUnavailableError)
+    async def unavailable(request: Request, error: ViewUnavailableError) -> Response:
+        return Problem(503, "view_unavailable", str(error)).response()
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

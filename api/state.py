@@ -7,6 +7,7 @@ from fastapi import Request
 
 from api.allocation_feed import AllocationFeed
 from api.archive.store import Archive
+from api.problems import Problem
 from api.producing import Producing
 from api.settings import Settings
 from api.views.base import View
@@ -33,6 +34,11 @@ class State:
     reference_use: dict[int, dict[str, dict[str, int]]]
     """By partition and input topic, the reference offsets in use."""
     reference_lock: asyncio.Lock
+
+    def must_have_caught_up(self) -> None:
+        """Raise Problem while the view lacks rows: a miss would be taken for an answer."""
+        if not self.following.ready.is_set():
+            raise Problem(503, "catching_up", "the view has not caught up with the logs yet")
 
     async def archive_reached_view(self) -> None:
         """Wait, within bounds, until the archive has the rows that the view has."""

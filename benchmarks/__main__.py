@@ -10,6 +10,7 @@ from benchmarks import commits
 from benchmarks import freshness as freshness_case
 from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
+from benchmarks import reads as reads_case
 from benchmarks import recovery as recovery_case
 from benchmarks.compare import report
 from benchmarks.compare import run as compare_case
@@ -36,6 +37,15 @@ def read(
 ) -> None:
     """Single keys over HTTP."""
     _tell(read_case.run(rate, seconds))
+
+
+@cli.command()
+def reads(
+    seconds: float = typer.Option(5.0, help="how long each case is kept busy"),
+    rounds: int = typer.Option(3, help="turns of each case; figures are medians"),
+) -> None:
+    """Reads a second, beside bare servers; memory and Redis; uvicorn and granian."""
+    _tell(reads_case.run(seconds, rounds))
 
 
 @cli.command()

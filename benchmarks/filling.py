@@ -1,4 +1,7 @@
-"""Filling a service with rows, by counts of many lines, as a chain's first day does."""
+"""Filling a service with rows, by counts of many lines, as a chain's first day does.
+
+Row `number` is SKU `sku-{number % per_location}` at location `L{number // per_location}`.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,25 +16,18 @@ PER_LOCATION: Final = 50_000
 ON_HAND: Final = 10
 
 
-def counts(rows: int) -> Backlog:
-    """Counts that open `rows` rows, `PER_LOCATION` to a location, each at `ON_HAND`."""
-    return list(_counts(rows))
+def counts(rows: int, per_location: int = PER_LOCATION) -> Backlog:
+    """Counts that open `rows` rows, `per_location` to a location, each at `ON_HAND`."""
+    return list(_counts(rows, per_location))
 
 
-def place(number: int) -> tuple[str, str]:
-    """SKU and location of row `number`."""
-    location, sku = divmod(number, PER_LOCATION)
-    return f"sku-{sku}", f"L{location}"
-
-
-def _counts(rows: int) -> Iterator[tuple[str, str, bytes]]:
+def _counts(rows: int, per_location: int) -> Iterator[tuple[str, str, bytes]]:
     for name, start in enumerate(range(0, rows, PER_COUNT)):
-        _, location = place(start)
+        location, first = f"L{start // per_location}", start % per_location
         source = f"counter-{location}-{name % 16}"
-        numbers = range(start, min(rows, start + PER_COUNT))
         lines = [
-            {"line": line, "sku": place(number)[0], "quantity": ON_HAND}
-            for line, number in enumerate(numbers, start=1)
+            {"line": number + 1, "sku": f"sku-{first + number}", "quantity": ON_HAND}
+            for number in range(min(rows - start, PER_COUNT))
         ]
         event = {
             "specversion": "1.0",

@@ -1,9 +1,11 @@
 """A lean HTTP client for measuring: what it costs itself must not count as the server's."""
 
 import asyncio
+import re
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+from urllib.parse import urlsplit
 
 import httptools
 
@@ -84,3 +86,63 @@ class Pool:
         """Hang up everywhere."""
         for connection in self._all:
             connection.close()
+
+
+class Repeating(asyncio.Protocol):
+    """One connection that asks again as soon as it is answered, one request after another.
+
+    It knows an answer's end by its length, and parses only its head: what the client costs
+    bounds what can be seen of the server.
+    """
+
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self._requests = requests
+        self._left = 0
+        self.answered = 0
+        self.wrong = 0
+        self.stopped = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the first time."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(next(self._requests))
+
+    def data_received(self, data: bytes) -> None:
+        """Count what is answered, and ask again."""
+        if not self._left:
+            head = data.find(b"\r\n\r\n")
+            found = _LENGTH.search(data, 0, head)
+            if not found or not data.startswith(b"HTTP/1.1 200"):
+                self.wrong += 1
+                self._transport.close()
+                return
+            self._left = head + 4 + int(found[1])
+        self._left -= len(data)
+        if self._left:
+            return
+        self.answered += 1
+        if self.stopped:
+            self._transport.close()
+        else:
+            self._transport.write(next(self._requests))
+
+
+_LENGTH: Final = re.compile(rb"(?i)content-length: (\d+)")
+
+
+async def ask_all_the_time(
+    url: str, requests: Iterator[bytes], connections: int, seconds: float
+) -> tuple[int, int]:
+    """Keep `connections` busy for `seconds`: answers with status 200, and others."""
+    parts = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    host, port = parts.hostname or "", parts.port or 80
+    opened = [
+        (await loop.create_connection(lambda: Repeating(requests), host, port))[1]
+        for _ in range(connections)
+    ]
+    await asyncio.sleep(seconds)
+    answered = sum(one.answered for one in opened)
+    for one in opened:
+        one.stopped = True
+    return answered, sum(one.wrong for one in opened)

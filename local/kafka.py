@@ -2,10 +2,12 @@
 
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,6 @@ from local.processes import (
     free_port,
     listens,
     scratch,
-    started,
     wait_until,
 )
 
@@ -25,8 +26,7 @@ START_SECONDS: Final = 60.0
 MAVEN_SECONDS: Final = 600.0
 
 _JVM: Final = (
-    "-Xmx1g",
-    "-Xms256m",
+    "-Xms128m",
     # A broker that lives for minutes beside what it serves: little compiling, one collector.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
@@ -54,7 +54,7 @@ def kafka() -> Iterator[str]:
     elif docker_answers():
         with _by_compose() as bootstrap:
             yield bootstrap
-    elif shutil.which("mvn") and _java_version() >= 17:
+    elif jars_can_run():
         with _by_jars() as bootstrap:
             yield bootstrap
     else:
@@ -103,16 +103,107 @@ def _by_compose() -> Iterator[str]:
 
 @contextmanager
 def _by_jars() -> Iterator[str]:
+    with brokers(1) as (broker,):
+        yield broker.bootstrap
+
+
+@contextmanager
+def brokers(number: int, heap: str = "1g") -> Iterator[list["Broker"]]:
+    """Running brokers of one cluster, each a JVM of ours; stopped afterwards.
+
+    Raises LocalError where Java or Maven is missing, or one does not come up.
+    """
+    if not jars_can_run():
+        raise LocalError("a Kafka of our own needs Java 17 or newer and Maven")
     classpath = f"{_jars()}/*"
-    with scratch("kafka") as folder:
-        port, controller = free_port(), free_port()
-        properties = folder / "server.properties"
-        properties.write_text(_properties(port, controller, folder / "logs"))
-        _format(classpath, properties)
-        process = Process("Kafka", _java(classpath, "kafka.Kafka", str(properties)), folder / "out")
-        with started(process):
-            wait_until(lambda: listens(port), START_SECONDS, "Kafka comes up", process)
-            yield f"127.0.0.1:{port}"
+    with scratch("kafka") as folder, ExitStack() as stack:
+        identity = _java_says(classpath, "kafka.tools.StorageTool", "random-uuid")
+        ports = [(free_port(), free_port()) for _ in range(number)]
+        made = [Broker(node, ports, folder, classpath, heap) for node in range(number)]
+        for broker in made:
+            broker.format(identity)
+            broker.launch()
+            stack.callback(broker.stop)
+        for broker in made:
+            broker.wait()
+        yield made
+
+
+class Broker:
+    """A broker and controller in a JVM of its own, which may fail in every way."""
+
+    def __init__(
+        self, node: int, ports: list[tuple[int, int]], folder: Path, classpath: str, heap: str
+    ) -> None:
+        """`ports` are those of brokers and controllers, by node."""
+        self._port = ports[node][0]
+        self._properties = folder / f"server-{node}.properties"
+        self._properties.write_text(_properties(node, ports, folder / f"logs-{node}"))
+        self._classpath = classpath
+        self._output = folder / f"out-{node}"
+        self._command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
+        self._process: Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.running
+
+    def format(self, identity: str) -> None:
+        """Make its log folder, once."""
+        properties = str(self._properties)
+        tool = "kafka.tools.StorageTool"
+        _java_says(self._classpath, tool, "format", "-t", identity, "-c", properties)
+
+    def launch(self) -> None:
+        """Start it; `wait` waits until it listens."""
+        self._process = Process("Kafka", self._command, self._output)
+
+    def wait(self) -> None:
+        """Wait until it listens. Raises LocalError."""
+        wait_until(lambda: listens(self._port), START_SECONDS, "Kafka comes up", self._process)
+
+    def start(self) -> None:
+        """Start it and wait."""
+        self.launch()
+        self.wait()
+
+    def _running(self) -> Process:
+        if self._process is None:
+            raise LocalError("this Kafka was never started")
+        return self._process
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._running().kill()
+
+    def freeze(self) -> None:
+        """Stop it where it stands."""
+        os.kill(self._running().pid, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        os.kill(self._running().pid, signal.SIGCONT)
+
+    def limit_files(self, limit: int) -> None:
+        """From now on no file of its may grow past `limit` bytes, as on a disk that is full."""
+        resource.prlimit(self._running().pid, resource.RLIMIT_FSIZE, (limit, limit))
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        if self.running:
+            self.wake()
+            self._running().stop()
+
+
+def jars_can_run() -> bool:
+    """Whether this machine can run brokers of our own."""
+    return shutil.which("mvn") is not None and _java_version() >= 17
 
 
 def _jars() -> Path:
@@ -140,32 +231,24 @@ def _jars() -> Path:
     return _JARS
 
 
-def _java(classpath: str, *arguments: str) -> list[str]:
-    return ["java", *_JVM, "-cp", classpath, *arguments]
+def _java(classpath: str, *arguments: str, heap: str = "1g") -> list[str]:
+    return ["java", f"-Xmx{heap}", *_JVM, "-cp", classpath, *arguments]
 
 
-def _format(classpath: str, properties: Path) -> None:
-    identity = subprocess.run(
-        _java(classpath, "kafka.tools.StorageTool", "random-uuid"),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    subprocess.run(
-        _java(
-            classpath, "kafka.tools.StorageTool", "format", "-t", identity, "-c", str(properties)
-        ),
-        capture_output=True,
-        check=True,
-    )
+def _java_says(classpath: str, *arguments: str) -> str:
+    command = _java(classpath, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _properties(port: int, controller: int, logs: Path) -> str:
+def _properties(node: int, ports: list[tuple[int, int]], logs: Path) -> str:
+    port, controller = ports[node]
+    voters = ",".join(f"{one}@127.0.0.1:{its}" for one, (_, its) in enumerate(ports))
+    replicas = min(3, len(ports))
     return "\n".join(
         [
             "process.roles=broker,controller",
-            "node.id=1",
-            f"controller.quorum.voters=1@127.0.0.1:{controller}",
+            f"node.id={node}",
+            f"controller.quorum.voters={voters}",
             f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
             "controller.listener.names=CONTROLLER",
@@ -176,9 +259,10 @@ def _properties(port: int, controller: int, logs: Path) -> str:
             "group.min.session.timeout.ms=1000",
             "log.cleaner.backoff.ms=500",
             "offsets.topic.num.partitions=1",
-            "offsets.topic.replication.factor=1",
-            "transaction.state.log.replication.factor=1",
-            "transaction.state.log.min.isr=1",
+            f"offsets.topic.replication.factor={replicas}",
+            f"transaction.state.log.replication.factor={replicas}",
+            f"transaction.state.log.min.isr={(replicas + 1) // 2}",
+            f"min.insync.replicas={(replicas + 1) // 2}",
             "",
         ]
     )

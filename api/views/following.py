@@ -25,7 +25,8 @@ _STAMP_SECONDS: Final = 0.01
 class Following:
     """Keeps a view at the end of the logs, and tells others what comes by.
 
-    `ready` is set once everything that stood in the logs at the start is in the view.
+    `ready` is set once everything that stood in the logs at the start is in the view, and
+    not set while a view that has lost its rows is filled again.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Following:
         self._on_row = on_row
         self._on_position = on_position
         self._next: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
         self._stamped = 0.0
 
     def places(self) -> dict[tuple[str, int], int]:
@@ -75,7 +77,8 @@ class Following:
         await consumer.start()
         try:
             assigned = await self._assign(consumer)
-            ends = await consumer.end_offsets(assigned)
+            self._ends = await consumer.end_offsets(assigned)
+            await self._view.begin()
             pace = Pace(_IDLE_WAIT_MS, _BUSY_WAIT_MS)
             while True:
                 batches = await consumer.getmany(timeout_ms=_IDLE_WAIT_MS, max_records=10_000)
@@ -84,8 +87,9 @@ class Following:
                 for tp, records in batches.items():
                     await self._take(tp, records)
                 if not self.ready.is_set():
-                    await self._judge_ready(consumer, ends)
-                await self._judge_lag(consumer, assigned)
+                    await self._judge_ready(consumer)
+                if not await self._judge_lag(consumer, assigned):
+                    await self._begin_again(consumer)
         finally:
             await consumer.stop()
 
@@ -125,26 +129,35 @@ class Following:
             if not key.startswith("stock|"):
                 self._on_row(key)
 
-    async def _judge_ready(
-        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
-    ) -> None:
+    async def _begin_again(self, consumer: AIOKafkaConsumer) -> None:
+        """The view has lost its rows: read theirs from the beginning."""
+        log.warning("the view has lost its rows: they are put again")
+        self.ready.clear()
+        await self._view.begin()
+        rows = [tp for tp in self._next if tp.topic not in self._others]
+        await consumer.seek_to_beginning(*rows)
+        self._next |= {tp: await consumer.position(tp) for tp in rows}
+        self._ends = await consumer.end_offsets(rows)
+
+    async def _judge_ready(self, consumer: AIOKafkaConsumer) -> None:
         # Compaction may leave nothing between the last record and the end.
-        positions = {tp: max(self._next[tp], await consumer.position(tp)) for tp in ends}
-        if all(positions[tp] >= end for tp, end in ends.items()):
+        positions = {tp: max(self._next[tp], await consumer.position(tp)) for tp in self._ends}
+        if all(positions[tp] >= end for tp, end in self._ends.items()):
             log.info("the view is ready")
             self.ready.set()
 
-    async def _judge_lag(self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition]) -> None:
+    async def _judge_lag(self, consumer: AIOKafkaConsumer, assigned: list[TopicPartition]) -> bool:
+        """Say how fresh the view is; whether it still has its rows."""
         now = time.monotonic()
         if now - self._stamped < _STAMP_SECONDS:
-            return
+            return True
         self._stamped = now
         oldest = time.time()
         for tp in assigned:
             end = consumer.highwater(tp)
             if end is None or self._next[tp] < end:
-                return
+                return True
             polled = consumer.last_poll_timestamp(tp)
             if polled is not None:
                 oldest = min(oldest, polled / 1000)
-        await self._view.stamp(oldest)
+        return await self._view.stamp(oldest)

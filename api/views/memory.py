@@ -82,9 +82,13 @@ class MemoryView:
         held = self._other.get(key)
         return None if held is None else held[1]
 
-    async def stamp(self, matched_at: float) -> None:
+    async def begin(self) -> None:
+        """Memory begins empty."""
+
+    async def stamp(self, matched_at: float) -> bool:
         """Note when the view last matched the log's end."""
         self._matched_at = matched_at
+        return True
 
     async def matched_at(self) -> float | None:
         """When the view last matched the log's end."""

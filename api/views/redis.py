@@ -1,14 +1,36 @@
-"""The view in Redis, shared by many processes; each write is guarded by version there."""
+"""The view in Redis, shared by many processes; each write is guarded by version there.
 
-from collections.abc import Sequence
+Every process leaves a mark there before it fills it. While the mark is missing, Redis has
+lost what was put: nothing is answered until the process has filled it again.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import RedisError
 
-from api.views.base import Stock, Update, answer_of, kind_of, sku_and_location
+from api.views.base import (
+    Stock,
+    Update,
+    ViewUnavailableError,
+    answer_of,
+    kind_of,
+    sku_and_location,
+)
 from api.views.gaps import gaps_of
 from models.rows import key as key_of
 from models.rows import parts, stock_key
+
+_READ_SECONDS: Final = 0.5
+_PAUSE_SECONDS: Final = 0.5
+"""Between attempts to write, at most."""
+
+_MARK_SECONDS: Final = 24 * 3600
+"""The marks of processes that are gone expire."""
 
 _BATCH: Final = 500
 """Rows per call of the script, so that no call holds Redis up for long."""
@@ -44,9 +66,16 @@ class RedisView:
     """Rows in hashes {v: version, d: value, p: a source's locations}; gone ones are empty."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._redis: Redis = Redis.from_url(url)
-        self._put_newer = self._redis.register_script(_PUT_NEWER)
+        # A read must not wait for a Redis that is gone; filling goes on when it is back.
+        soon = Retry(NoBackoff(), 1)
+        self._reads: Redis = Redis.from_url(
+            url, retry=soon, socket_timeout=_READ_SECONDS, socket_connect_timeout=_READ_SECONDS
+        )
+        patient = Retry(ExponentialBackoff(cap=_PAUSE_SECONDS, base=0.05), -1)
+        self._writes: Redis = Redis.from_url(url, retry=patient)
+        self._put_newer = self._writes.register_script(_PUT_NEWER)
         self._prefix = f"onhand:{prefix}"
+        self._mark = self._name("mark", uuid4().hex)
 
     def _name(self, kind: str, name: str) -> str:
         return f"{self._prefix}{kind}:{name}"
@@ -59,7 +88,7 @@ class RedisView:
     async def _apply(self, updates: Sequence[Update]) -> None:
         keys: list[str] = []
         values: list[int | str | bytes] = [self._name("gaps", "")]
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._writes.pipeline(transaction=False) as pipe:
             for update in updates:
                 keys.append(self._name("row", update.key))
                 locations, gaps = _gaps(update)
@@ -86,15 +115,30 @@ class RedisView:
             _, topic, source = parts(update.key)
             pipe.sadd(self._name("topics", source), topic)
 
+    async def _ask(self, ask: Callable[[Any], None]) -> list[Any]:
+        """What Redis answers to the commands that `ask` queues. Raises ViewUnavailableError."""
+        try:
+            async with self._reads.pipeline(transaction=False) as pipe:
+                pipe.exists(self._mark)
+                ask(pipe)
+                marked, *answers = await pipe.execute()
+        except RedisError as error:
+            raise ViewUnavailableError("Redis does not answer") from error
+        if not marked:
+            raise ViewUnavailableError("Redis has lost its rows; they are being put again")
+        return answers
+
     async def stocks(self, wanted: Sequence[tuple[str, str]]) -> list[Stock | None]:
         """The stock of each (SKU, location), in the order asked."""
         places = sorted({location for _, location in wanted})
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+        def ask(pipe: Any) -> None:
             for location in places:
                 pipe.hvals(self._name("gaps", location))
             for sku, location in wanted:
                 pipe.hmget(self._name("row", stock_key(sku, location)), "v", "d")
-            answers = await pipe.execute()
+
+        answers = await self._ask(ask)
         gaps = {
             location: sum(int(count) for count in counts)
             for location, counts in zip(places, answers, strict=False)
@@ -107,38 +151,46 @@ class RedisView:
 
     async def locations(self, sku: str) -> list[str]:
         """The locations where anything ever touched the SKU, in order."""
-        found: Any = await self._redis.smembers(self._name("locations", sku))
+        (found,) = await self._ask(lambda pipe: pipe.smembers(self._name("locations", sku)))
         return sorted(location.decode() for location in found)
 
     async def source(self, source: str) -> list[bytes]:
         """The rows of a source, one per topic, in the topics' order."""
-        found: Any = await self._redis.smembers(self._name("topics", source))
+        (found,) = await self._ask(lambda pipe: pipe.smembers(self._name("topics", source)))
         topics = sorted(topic.decode() for topic in found)
         held = [await self.row(key_of("source", topic, source)) for topic in topics]
         return [row for row in held if row is not None]
 
     async def row(self, key: str) -> bytes | None:
         """Any other row."""
-        value: Any = await self._redis.hget(self._name("row", key), "d")
+        (value,) = await self._ask(lambda pipe: pipe.hget(self._name("row", key), "d"))
         return value or None
 
-    async def stamp(self, matched_at: float) -> None:
-        """Note when the view last matched the log's end."""
-        await self._redis.set(self._name("matched", "at"), matched_at)
+    async def begin(self) -> None:
+        """Leave this process's mark."""
+        await self._writes.set(self._mark, 1, ex=_MARK_SECONDS)
+
+    async def stamp(self, matched_at: float) -> bool:
+        """Note when the view last matched the log's end, unless it has lost its rows."""
+        if await self._writes.getex(self._mark, ex=_MARK_SECONDS) is None:
+            return False
+        await self._writes.set(self._name("matched", "at"), matched_at)
+        return True
 
     async def matched_at(self) -> float | None:
         """When the view last matched the log's end."""
-        found = await self._redis.get(self._name("matched", "at"))
+        (found,) = await self._ask(lambda pipe: pipe.get(self._name("matched", "at")))
         return None if found is None else float(found)
 
     async def size(self) -> int:
         """How many stock rows there are."""
-        count: int = await self._redis.scard(self._name("index", "stock"))
-        return count
+        (count,) = await self._ask(lambda pipe: pipe.scard(self._name("index", "stock")))
+        return int(count)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._reads.aclose()
+        await self._writes.aclose()
 
 
 def _gaps(update: Update) -> tuple[list[str], int]:

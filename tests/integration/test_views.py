@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
-from api.views.base import Update, View
+from api.views.base import Update, View, ViewUnavailableError
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
 from local.redis import redis
@@ -38,6 +39,7 @@ def with_view(request) -> Callable[[Callable[[View], Awaitable[None]]], None]:
             url = request.getfixturevalue("redis_url")
             view = RedisView(url, f"v{next(_prefixes)}.")
         try:
+            await view.begin()
             yield view
         finally:
             await view.close()
@@ -172,7 +174,30 @@ def test_a_row_that_is_gone_is_not_answered_and_does_not_come_back(with_view):
 def test_the_stamp_is_kept(with_view):
     async def case(view: View) -> None:
         assert await view.matched_at() is None
-        await view.stamp(1234.5)
+        assert await view.stamp(1234.5)
         assert await view.matched_at() == 1234.5
 
     with_view(case)
+
+
+def test_a_redis_that_lost_its_rows_answers_nothing_until_they_are_put_again(redis_url):
+    async def case() -> None:
+        view = RedisView(redis_url, f"v{next(_prefixes)}.")
+        other = Redis.from_url(redis_url)
+        try:
+            await view.begin()
+            await view.apply([stock("S", "17", 5, 3)])
+            await other.flushdb()
+            for read in (view.stocks([("S", "17")]), view.locations("S"), view.matched_at()):
+                with pytest.raises(ViewUnavailableError):
+                    await read
+            assert not await view.stamp(1234.5)
+            await view.begin()
+            await view.apply([stock("S", "17", 5, 3)])
+            assert await view.stamp(1234.5)
+            assert [one is not None for one in await view.stocks([("S", "17")])] == [True]
+        finally:
+            await other.aclose()
+            await view.close()
+
+    asyncio.run(case())

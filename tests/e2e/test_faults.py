@@ -1,0 +1,221 @@
+"""Kafka and Redis fail in every way, and no number changes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from local.kafka import Broker, brokers, jars_can_run
+from local.processes import Process, wait_until
+from local.redis import own_redis
+from models import topics
+from streams.topics import MAX_OWN_BYTES
+from tests import builders as b
+from tests.e2e.test_crash import rows_that_differ, start, under_load, wait_for_progress
+from tests.harness import Harness
+from tests.load import Load
+
+pytestmark = pytest.mark.skipif(
+    not jars_can_run(), reason="a Kafka that may be killed is run by Java 17 and Maven"
+)
+
+MIB = 1024 * 1024
+STATE = {"cleanup_policy": "compact", "max_message_bytes": str(MAX_OWN_BYTES)}
+SHUTDOWN_SECONDS = 10.0
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    with brokers(1, heap="512m") as (one,):
+        yield one
+
+
+@pytest.fixture
+def own(broker: Broker, logs: Path) -> Iterator[Harness]:
+    """A service over a broker of its own."""
+    with Harness(broker.bootstrap, logs, f"faults-{time.monotonic_ns()}.") as made:
+        yield made
+
+
+class Orchestrator:
+    """Starts a worker again whenever it has ended, as a retailer's platform does."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self.starts = 0
+        self.codes: list[int | None] = []
+        self._worker = self._start()
+
+    def _start(self) -> Process:
+        self.starts += 1
+        return start(self._harness, "a")
+
+    def look(self) -> None:
+        if not self._worker.running:
+            self.codes.append(self._worker.code)
+            self._worker = self._start()
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        def holds() -> bool:
+            self.look()
+            return condition()
+
+        wait_until(holds, seconds, what)
+
+    def settle(self, seconds: float) -> None:
+        self.wait_until(lambda: self._harness.lag() == 0, seconds, "all is absorbed")
+        self._harness.settle(seconds)
+
+
+def configure(harness: Harness, topic: str, **config: str) -> None:
+    """Set a topic's configuration; what is not named goes back to its default."""
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=harness.bootstrap)
+        await admin.start()
+        try:
+            told = {name.replace("_", "."): value for name, value in config.items()}
+            name = harness.prefix + topic
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, told)])
+        finally:
+            await admin.close()
+
+    harness.call(work())
+
+
+def must_be_exact(harness: Harness, load: Load) -> None:
+    assert rows_that_differ(harness, load) == []
+    assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+def test_a_broker_that_is_killed_and_frozen_changes_no_number(own, broker):
+    load = Load(seed=31)
+    own.service.start_api()
+    with under_load(own, load):
+        worker = Orchestrator(own)
+        for _ in range(3):
+            wait_for_progress(own)
+            broker.kill()
+            broker.start()
+            worker.look()
+        wait_for_progress(own)
+        broker.freeze()
+        time.sleep(5)
+        broker.wake()
+        worker.look()
+        wait_for_progress(own)
+    worker.settle(120)
+    must_be_exact(own, load)
+
+
+def test_a_broker_whose_disk_is_full_changes_no_number(own, broker):
+    load = Load(seed=32)
+    own.service.start_api()
+    worker = Orchestrator(own)
+    own.send(*(load.event() for _ in range(2_000)))
+    worker.settle(60)
+    # Its indexes take 10 MiB each from the start; the logs of some partition outgrow 11.
+    broker.limit_files(11 * MIB)
+    wide = [load.event() for _ in range(400)]
+    for event in wide:
+        event["note"] = "x" * 60_000
+    append = threading.Thread(target=own.send, args=wide)
+    append.start()
+    wait_until(lambda: not broker.running, 60, "the broker gives up")
+    broker.start()
+    append.join()
+    worker.settle(120)
+    must_be_exact(own, load)
+
+
+def test_appends_that_are_refused_for_a_while_are_waited_for(own):
+    load = Load(seed=33)
+    own.service.start_api()
+    with under_load(own, load):
+        worker = Orchestrator(own)
+        wait_for_progress(own)
+        # State must have two replicas and has one: outputs land, and state is refused.
+        configure(own, topics.INVENTORY_STATE, **STATE, min_insync_replicas="2")
+        time.sleep(3)
+        configure(own, topics.INVENTORY_STATE, **STATE)
+        wait_for_progress(own)
+    worker.settle(120)
+    assert worker.starts == 1
+    must_be_exact(own, load)
+
+
+def test_an_append_that_is_refused_for_good_ends_the_process(own):
+    load = Load(seed=34)
+    own.service.start_api()
+    with under_load(own, load):
+        worker = Orchestrator(own)
+        wait_for_progress(own)
+        configure(own, topics.INVENTORY_STATE, **{**STATE, "max_message_bytes": "100"})
+        worker.wait_until(lambda: 70 in worker.codes, 60, "the worker gives up")
+        configure(own, topics.INVENTORY_STATE, **STATE)
+        wait_for_progress(own)
+    worker.settle(120)
+    must_be_exact(own, load)
+
+
+def stop_within(process: Process, seconds: float = SHUTDOWN_SECONDS) -> None:
+    begun = time.monotonic()
+    process.stop()
+    took = time.monotonic() - begun
+    assert took < seconds, f"{process.name} took {took:.1f} s to end\n{process.tail()}"
+
+
+def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
+    load = Load(seed=35)
+    front = own.service.start_api()
+    stop_within(own.service.start_worker())
+    own.send(*(load.event() for _ in range(20_000)))
+    worker = own.service.start_worker()
+    wait_for_progress(own)
+    stop_within(worker)
+    worker = own.service.start_worker()
+    wait_for_progress(own)
+    broker.freeze()
+    try:
+        stop_within(worker)
+        stop_within(own.service.start_worker())
+        stop_within(front)
+    finally:
+        broker.wake()
+    own.service.start_api()
+    worker = Orchestrator(own)
+    worker.settle(60)
+    must_be_exact(own, load)
+
+
+@contextmanager
+def over_redis(bootstrap: str, logs: Path) -> Iterator[tuple[Any, Harness]]:
+    with own_redis() as redis, Harness(bootstrap, logs, "flushed.", ONHAND_VIEW=redis.url) as made:
+        made.service.start_worker()
+        made.service.start_api()
+        yield redis, made
+
+
+def test_a_redis_that_goes_and_comes_back_empty_is_filled_again(bootstrap, logs):
+    with over_redis(bootstrap, logs) as (redis, harness):
+        harness.send(b.count("hh", 1, "00:00", 5), b.sale("p", 1, "09:00"))
+        harness.settle()
+        assert harness.stock("S")["on_hand"] == 4
+        redis.kill()
+        gone = harness.get("/v1/availability/S/17")
+        assert (gone.status_code, gone.json()["code"]) == (503, "view_unavailable")
+        assert harness.get("/metrics").status_code == 200
+        harness.send(b.sale("p", 2, "09:01"))
+        redis.start()
+        wait_until(
+            lambda: harness.get("/v1/availability/S/17").status_code == 200, 30, "rows are back"
+        )
+        harness.settle()
+        assert harness.stock("S")["on_hand"] == 3
+        assert harness.get("/v1/availability/none/17").status_code == 404
