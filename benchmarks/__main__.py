@@ -7,6 +7,7 @@ from typing import Any, Final
 import typer
 
 from benchmarks import commits
+from benchmarks import faults as faults_case
 from benchmarks import freshness as freshness_case
 from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
@@ -56,6 +57,26 @@ def freshness(
 ) -> None:
     """From the producer's send until the row can be read over HTTP."""
     _tell(freshness_case.run([int(rate) for rate in rates.split(",")], seconds, burst))
+
+
+@cli.command()
+def faults(
+    rate: int = typer.Option(3_000, help="events a second"),
+    kills: int = typer.Option(40, help="workers killed and started again at once"),
+    long_kills: int = typer.Option(3, help="workers killed until the other has taken over"),
+    freezes: int = typer.Option(5, help="workers frozen for longer than their session"),
+    restarts: int = typer.Option(4, help="workers asked to end, and started again"),
+    broker_kills: int = typer.Option(5, help="brokers killed and started again"),
+) -> None:
+    """Two workers under load while they and the broker die: pauses, and that nothing differs."""
+    times = {
+        "killed": kills,
+        "killed_for_long": long_kills,
+        "frozen": freezes,
+        "restarted": restarts,
+        "broker_killed": broker_kills,
+    }
+    _tell(faults_case.run(rate, times))
 
 
 @cli.command()

@@ -5,7 +5,8 @@ import gc
 import json
 import logging
 import zoneinfo
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import faust
@@ -20,7 +21,7 @@ from streams.app import create_app
 from streams.connecting import wait_for_kafka
 from streams.errors import StreamsError
 from streams.settings import Settings
-from streams.supervisor import die_with, supervise
+from streams.supervisor import supervise
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,14 +43,11 @@ def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = Settings()
     _run(wait_for_kafka, settings)
-    raise SystemExit(supervise(settings.shutdown_seconds))
+    raise SystemExit(supervise(partial(_run_stages, settings), settings.shutdown_seconds))
 
 
-@cli.command(hidden=True)
-def stages(parent: int, names: list[str]) -> None:
-    """Run some stages in this process; a worker starts these."""
-    die_with(parent)
-    settings = Settings()
+def _run_stages(settings: Settings, names: Sequence[str]) -> None:
+    """Run some stages in this process, which ends with them."""
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,5 +1,6 @@
 """The composition root of a worker's process: a Faust app, an agent and a table per stage."""
 
+import logging
 import os
 import threading
 import time
@@ -27,6 +28,7 @@ from streams.routing import Routing
 from streams.settings import Settings
 
 TICK_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.3
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -51,7 +53,10 @@ class App(faust.App):  # type: ignore[misc]
             await self.flow.stop()
             await self.ticks.stop()
             await self.references.stop()
-        await super().stop()
+            await super().stop()
+            # Nothing is left to do; Faust's worker would take two more seconds over it.
+            logging.shutdown()
+            os._exit(1 if self.crashed else 0)
 
 
 def create_app(settings: Settings, stages: Collection[str]) -> App:
@@ -76,7 +81,8 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
         consumer_max_fetch_size=4 * 1024 * 1024,
         consumer_group_instance_id=settings.instance or None,
         broker_session_timeout=settings.session_timeout_seconds,
-        broker_heartbeat_interval=settings.session_timeout_seconds / 6,
+        # By a heartbeat a worker learns that another one has come or gone.
+        broker_heartbeat_interval=min(HEARTBEAT_SECONDS, settings.session_timeout_seconds / 6),
         # A frozen process holds a rebalance up for as long; letting go takes at most half of it.
         broker_rebalance_timeout=2 * REVOKE_SECONDS,
         producer_linger=0.0,

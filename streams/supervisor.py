@@ -5,11 +5,14 @@ if one ends, the other is ended, and the worker ends the same way.
 """
 
 import ctypes
+import gc
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
@@ -20,34 +23,36 @@ _POLL_SECONDS: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def supervise(shutdown_seconds: float) -> int:
+def supervise(run: Callable[[Sequence[str]], None], shutdown_seconds: float) -> int:
     """Run the processes until one ends or a signal comes; returns the worker's exit code.
 
-    A process that was killed makes the worker end by the same signal.
+    `run` runs the stages it is given, in a process of their own. A process that was killed
+    makes the worker end by the same signal.
     """
+    # Forked, so that they need not import again what a worker that restarts has imported.
+    forking = multiprocessing.get_context("fork")
+    gc.freeze()
+    parent = os.getpid()
     children = [
-        # In sessions of their own, so that Ctrl-C reaches them through us only.
-        subprocess.Popen(
-            [sys.executable, "-m", "streams", "stages", str(os.getpid()), *stages],
-            start_new_session=True,
-        )
-        for stages in PROCESSES
+        forking.Process(target=_run_child, args=(parent, run, stages)) for stages in PROCESSES
     ]
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.append(number)
 
+    for child in children:
+        child.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:
-        while not stopping and all(child.poll() is None for child in children):
+        while not stopping and all(child.is_alive() for child in children):
             time.sleep(_POLL_SECONDS)
-        codes = [child.poll() for child in children]
+        codes = [child.exitcode for child in children]
     finally:
         _end(children, graceful=bool(stopping), seconds=shutdown_seconds + 2)
     if stopping:
-        return max((abs(child.returncode) for child in children), default=0)
+        return max((abs(child.exitcode or 0) for child in children), default=0)
     code = next(code for code in codes if code is not None)
     if code < 0:
         if -code != signal.SIGKILL:
@@ -56,17 +61,25 @@ def supervise(shutdown_seconds: float) -> int:
     return code or 1
 
 
-def _end(children: list[subprocess.Popen[bytes]], *, graceful: bool, seconds: float) -> None:
+def _run_child(parent: int, run: Callable[[Sequence[str]], None], stages: Sequence[str]) -> None:
+    # In a session of its own, so that Ctrl-C reaches it through the worker only.
+    os.setsid()
+    die_with(parent)
+    run(stages)
+
+
+def _end(children: Sequence[BaseProcess], *, graceful: bool, seconds: float) -> None:
     for child in children:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM if graceful else signal.SIGKILL)
+        if graceful:
+            child.terminate()
+        else:
+            child.kill()
     deadline = time.monotonic() + seconds
     for child in children:
-        try:
-            child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        child.join(max(0.1, deadline - time.monotonic()))
+        if child.is_alive():
             child.kill()
-            child.wait()
+            child.join()
 
 
 def die_with(parent: int) -> None:

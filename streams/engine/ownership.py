@@ -45,6 +45,8 @@ class GroupOwnership:
 
     async def is_ours(self, topic: str, partition: int, offset: int) -> bool | None:
         tp = TopicPartition(topic, partition)
+        if not self._consumer().settled():
+            return None
         try:
             await self._aiokafka().commit({tp: OffsetAndMetadata(offset, "")})
         except CommitFailedError as error:

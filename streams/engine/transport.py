@@ -53,6 +53,9 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def stop(self) -> None:
         if self._consumer is not None:
+            # Who ends in order leaves its partitions to others at once, whatever its name; only
+            # one that died may come back for them.
+            self._consumer._coordinator._group_instance_id = None
             await self._consumer.stop()
 
     async def crash(self, reason: BaseException) -> None:
@@ -205,12 +208,23 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
     async def _commit_offsets(
         self, offsets: Mapping[TP, int], start_new_transaction: bool = True
     ) -> bool:
+        if not self.settled():
+            return False
         assigned = self.assignment()
         ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
         committed = bool(ours) and await self._commit(ours)
         if committed:
             self._committed_offset.update(ours)
         return committed
+
+    def settled(self) -> bool:
+        """Whether the group is not being joined again.
+
+        A commit sent meanwhile carries the old generation and is answered after the new one
+        has begun: aiokafka would then leave that, join once more, and so would all others.
+        """
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return not (coordinator._performed_join_prepare or coordinator._rejoin_needed_fut.done())
 
     async def committed(self, tp: TP) -> int | None:
         """The group's committed offset, which nothing but a test rests on."""

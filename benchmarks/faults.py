@@ -1,0 +1,219 @@
+"""What is seen from outside while workers and the broker die, freeze and are restarted.
+
+Two workers under a steady load. A probe's latency is the pause that a writer and a reader
+see: from its sending until its row can be read. In the end the rows must be what the load
+comes to, and what a replay comes to.
+"""
+
+import asyncio
+import random
+import signal
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+import uvloop
+from tqdm import tqdm
+
+from benchmarks.backlog import BenchmarkError
+from benchmarks.ingest import check
+from benchmarks.sending import PLACE, Probe, Sending
+from benchmarks.workload import Workload
+from local.kafka import Broker, brokers
+from local.lag import service_lag
+from local.processes import Process, scratch
+from local.service import Service
+from models.stock import StockRow
+from streams.digest import rows_of_state
+from streams.settings import Settings
+
+PARTITIONS: Final = 4
+PREFIX: Final = "faults."
+SESSION_SECONDS: Final = 3.0
+FROZEN_SECONDS: Final = 6.0
+CALM_SECONDS: Final = 4.0
+"""Of normal operation before each fault, and a little more, by chance."""
+LONGEST: Final = 3_600.0
+
+
+class Fault(NamedTuple):
+    """What was done, and when (perf_counter): it began, and all was running again."""
+
+    name: str
+    begun: float
+    over: float
+
+
+@dataclass
+class Scene:
+    """Two workers, a broker, and what has been done to them."""
+
+    service: Service
+    broker: Broker
+    dice: random.Random
+    workers: dict[str, Process] = field(default_factory=dict)
+    done: list[Fault] = field(default_factory=list)
+
+    def start(self, name: str) -> None:
+        """Start a worker, as an orchestrator does when one has ended."""
+        self.workers[name] = self.service.start_worker(
+            ONHAND_INSTANCE=name, ONHAND_SESSION_TIMEOUT_SECONDS=str(SESSION_SECONDS)
+        )
+
+    def start_ended(self) -> None:
+        """Start again whoever has ended."""
+        for name, worker in self.workers.items():
+            if not worker.running:
+                self.start(name)
+
+    async def kill(self) -> None:
+        """A worker is killed, and started again at once."""
+        name = self.dice.choice("ab")
+        self.workers[name].kill()
+        self.start(name)
+
+    async def kill_for_long(self) -> None:
+        """A worker is killed, and comes back only when the other has taken over."""
+        name = self.dice.choice("ab")
+        self.workers[name].kill()
+        await asyncio.sleep(2 * SESSION_SECONDS)
+        self.start(name)
+
+    async def freeze(self) -> None:
+        """A worker is stopped for longer than its session lasts, and wakes."""
+        worker = self.workers[self.dice.choice("ab")]
+        stages = psutil.Process(worker.pid).children(recursive=True)
+        for one in stages:
+            one.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(FROZEN_SECONDS)
+        for one in stages:
+            one.send_signal(signal.SIGCONT)
+
+    async def restart(self) -> None:
+        """A worker is asked to end, and started again: a step of a rolling restart."""
+        name = self.dice.choice("ab")
+        await asyncio.to_thread(self.workers[name].stop)
+        self.start(name)
+
+    async def kill_broker(self) -> None:
+        """The broker is killed, and started again."""
+        self.broker.kill()
+        await asyncio.to_thread(self.broker.start)
+
+
+FAULTS: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
+    "killed": Scene.kill,
+    "killed_for_long": Scene.kill_for_long,
+    "frozen": Scene.freeze,
+    "restarted": Scene.restart,
+    "broker_killed": Scene.kill_broker,
+}
+
+
+def run(rate: int, times: dict[str, int]) -> dict[str, Any]:
+    """Run the case, each fault so many times in a random order; returns its figures."""
+    with scratch("bench") as folder, brokers(1) as (broker,):
+        return uvloop.run(_run(rate, times, broker, folder))
+
+
+async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -> dict[str, Any]:
+    environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_COMMIT_MS": "100"}
+    workload = Workload(round(rate * LONGEST))
+    with Service(broker.bootstrap, folder, prefix=PREFIX, environ=environ) as service:
+        service.create_topics()
+        scene = Scene(service, broker, random.Random(1))
+        for name in "ab":
+            scene.start(name)
+        service.start_api()
+        async with (
+            Sending(broker.bootstrap, service.url, PREFIX, PARTITIONS) as sending,
+            service_lag(broker.bootstrap, PREFIX) as lag,
+        ):
+            ended = asyncio.Event()
+            # Until the first can be read, the service is not in its normal operation.
+            records = workload.records()
+            warm = len(await sending.at(rate // 10, 3.0, records))
+            load = asyncio.create_task(sending.at(rate, LONGEST, records, ended))
+            await _all_faults(scene, times, load)
+            ended.set()
+            probes = await load
+            await lag.wait_for_none(120)
+        settings = Settings(kafka=broker.bootstrap, prefix=PREFIX, partitions=PARTITIONS)
+        await _check(workload, settings, warm + len(probes))
+        digest = service.digest()
+        if digest != service.digest(replay=True):
+            raise BenchmarkError("a replay of the movements comes to another state")
+    return {
+        "case": "faults",
+        "events_per_second": rate,
+        "lines": workload.lines,
+        "session_seconds": SESSION_SECONDS,
+        "rows": len(workload.sums),
+        "rows_that_differ": 0,
+        "pauses": _pauses(scene.done, probes),
+        "digest": digest["digest"],
+    }
+
+
+async def _all_faults(
+    scene: Scene, times: dict[str, int], load: "asyncio.Task[list[Probe]]"
+) -> None:
+    order = [name for name, number in times.items() for _ in range(number)]
+    scene.dice.shuffle(order)
+    for name in tqdm([*order, "calm"], "faults", unit=""):
+        await _calm(scene, load)
+        begun = time.perf_counter()
+        if name != "calm":
+            await FAULTS[name](scene)
+        scene.done.append(Fault(name, begun, time.perf_counter()))
+    await _calm(scene, load)
+
+
+async def _calm(scene: Scene, load: "asyncio.Task[list[Probe]]") -> None:
+    """Let the service come back to its normal operation."""
+    until = time.perf_counter() + CALM_SECONDS * (1 + scene.dice.random())
+    while time.perf_counter() < until:
+        scene.start_ended()
+        if load.done():
+            load.result()
+        await asyncio.sleep(0.05)
+
+
+async def _check(workload: Workload, settings: Settings, probes: int) -> None:
+    rows = await rows_of_state(settings, "stock|", StockRow)
+    found = {(row.sku, row.location): (row.on_hand, row.quality_control) for row in rows}
+    seen = [found.pop(key) for key in list(found) if key[1] == PLACE]
+    if seen != [(1, 0)] * probes:
+        raise BenchmarkError("probes were counted twice, or not at all")
+    check(workload, found)
+
+
+def _pauses(done: list[Fault], probes: list[Probe]) -> dict[str, Any]:
+    """By fault: how long it took, and the longest latency of probes until the next one.
+
+    `late` is how much of that came after the fault was over.
+    """
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    ends = [*(fault.begun for fault in done[1:]), float("inf")]
+    for fault, end in zip(done, ends, strict=True):
+        # Who was sent just before has its pause from this fault too.
+        seen = [one for one in probes if fault.begun - 0.5 <= one.sent < end - 0.5]
+        longest = max((one.seconds for one in seen), default=0.0)
+        late = max((one.seconds - max(0.0, fault.over - one.sent) for one in seen), default=0.0)
+        found.setdefault(fault.name, []).append((fault.over - fault.begun, longest, late))
+    return {name: _told(*zip(*rows, strict=True)) for name, rows in sorted(found.items())}
+
+
+def _told(lasted: tuple[float, ...], longest: tuple[float, ...], late: tuple[float, ...]) -> Any:
+    return {
+        "times": len(lasted),
+        "fault_median_seconds": round(statistics.median(lasted), 2),
+        "pause_median_seconds": round(statistics.median(longest), 2),
+        "pause_longest_seconds": round(max(longest), 2),
+        "late_median_seconds": round(statistics.median(late), 2),
+        "late_longest_seconds": round(max(late), 2),
+    }

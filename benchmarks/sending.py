@@ -1,0 +1,159 @@
+"""A steady load, and probes of how soon what is sent can be read.
+
+Ten times a second an event for a SKU of its own is sent like the others, and its row is
+asked for until it is there.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from tqdm import tqdm
+
+from benchmarks.backlog import BATCH_BYTES, BenchmarkError
+from benchmarks.http_client import Pool
+from models import topics
+
+PACE_SECONDS: Final = 0.002
+PROBE_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.001
+LIMIT_SECONDS: Final = 60.0
+PLACE: Final = "L-probes"
+
+Record = tuple[str, str, bytes]
+"""Topic, key and value."""
+
+
+class Probe(NamedTuple):
+    """When an event was sent (perf_counter), and the seconds until its row could be read."""
+
+    sent: float
+    seconds: float
+
+
+class Sending:
+    """A paced producer over the topics of `prefix`, and the probes among what it sends."""
+
+    def __init__(self, bootstrap: str, url: str, prefix: str, partitions: int) -> None:
+        parts = urlsplit(url)
+        self._pool = Pool(parts.hostname or "", parts.port or 80)
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._partitions = partitions
+        self._probes = 0
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        self._refused = 0
+        self._sends = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            linger_ms=0,
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=8 * BATCH_BYTES,
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._producer.stop()
+        self._pool.close()
+
+    async def at(
+        self,
+        rate: int,
+        seconds: float,
+        load: Iterator[Record],
+        ended: asyncio.Event | None = None,
+    ) -> list[Probe]:
+        """Send `rate` events a second for `seconds`, or until `ended`; what probes saw.
+
+        Raises BenchmarkError where the broker did not take all.
+        """
+        begun = time.perf_counter()
+        probes: list[asyncio.Task[Probe]] = []
+        sent = 0
+        with tqdm(total=int(rate * seconds), desc=f"{rate}/s", unit=" events") as bar:
+            while (now := time.perf_counter() - begun) < seconds:
+                if ended is not None and ended.is_set():
+                    break
+                due = int(now * rate) - sent
+                await self._send([next(load) for _ in range(due)])
+                sent += due
+                bar.update(due)
+                if now >= len(probes) * PROBE_SECONDS:
+                    probes.append(asyncio.create_task(self._probe()))
+                await asyncio.sleep(PACE_SECONDS)
+        await asyncio.gather(*self._unacknowledged, return_exceptions=True)
+        if self._refused:
+            raise BenchmarkError(f"{self._refused} batches of the load were refused")
+        return list(await asyncio.gather(*probes))
+
+    async def _send(self, records: list[Record]) -> None:
+        # aiokafka lets batches of one partition overtake each other, and lose their acks,
+        # where several tasks send at once.
+        async with self._sends:
+            await self._send_alone(records)
+
+    async def _send_alone(self, records: list[Record]) -> None:
+        batches: dict[tuple[str, int], Any] = {}
+        for topic, key, value in records:
+            encoded = key.encode()
+            target = self._prefix + topic, (murmur2(encoded) & 0x7FFFFFFF) % self._partitions
+            batch = batches.get(target)
+            if batch is None:
+                batch = batches[target] = self._producer.create_batch()
+            if batch.append(key=encoded, value=value, timestamp=None) is None:
+                await self._send_batch(target, batch)
+                batch = batches[target] = self._producer.create_batch()
+                batch.append(key=encoded, value=value, timestamp=None)
+        for target, batch in batches.items():
+            await self._send_batch(target, batch)
+
+    async def _send_batch(self, target: tuple[str, int], batch: Any) -> None:
+        batch.close()
+        ack = await self._producer.send_batch(batch, target[0], partition=target[1])
+        self._unacknowledged.add(ack)
+        ack.add_done_callback(self._acknowledged)
+
+    def _acknowledged(self, ack: "asyncio.Future[Any]") -> None:
+        self._unacknowledged.discard(ack)
+        if ack.exception() is not None:
+            self._refused += 1
+
+    async def _probe(self) -> Probe:
+        self._probes += 1
+        name = f"probe-{self._probes}"
+        event = {
+            "specversion": "1.0",
+            "id": name,
+            "source": name,
+            "type": "warehouse.stock.adjusted.v1",
+            "time": "2026-11-02T00:00:00Z",
+            "sequence": 1,
+            "data": {
+                "location": PLACE,
+                "reason": "found",
+                "lines": [{"line": 1, "sku": name, "quantity": 1}],
+            },
+        }
+        begun = time.perf_counter()
+        await self._send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
+        while not await self._is_there(f"/v1/availability/{name}/{PLACE}"):
+            # Who has waited for long can be asked less often, and be told as precisely.
+            waited = time.perf_counter() - begun
+            if waited > LIMIT_SECONDS:
+                raise BenchmarkError(f"{name} cannot be read after {LIMIT_SECONDS:.0f} s")
+            await asyncio.sleep(max(POLL_SECONDS, waited / 100))
+        return Probe(begun, time.perf_counter() - begun)
+
+    async def _is_there(self, path: str) -> bool:
+        answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        await self._pool.get(path, lambda seconds, status: answered.set_result(status))
+        return await answered == 200
