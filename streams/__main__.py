@@ -1,4 +1,4 @@
-"""`python -m streams`: topics, worker, digest, replay."""
+"""`python -m streams`: topics, worker, digest, replay, migrate."""
 
 import asyncio
 import gc
@@ -15,8 +15,8 @@ import uvloop
 from aiokafka.errors import KafkaConnectionError
 
 from streams import digest as digests
+from streams import migration, topics
 from streams import replay as replays
-from streams import topics
 from streams.app import create_app
 from streams.connecting import wait_for_kafka
 from streams.errors import StreamsError
@@ -66,6 +66,16 @@ def digest(
 ) -> None:
     """Print a digest of the inventory's state: of its changelog, or of a replay of its input."""
     typer.echo(json.dumps(_run(digests.of_replay if replay else digests.of_state, Settings())))
+
+
+@cli.command()
+def migrate(
+    prefix: str = typer.Option(..., help="of the topics to move to; they must be empty or missing"),
+    partitions: int = typer.Option(..., min=1, max=1024, help="partitions of each of them"),
+) -> None:
+    """Move to another number of partitions: drain, stop all workers, migrate, start anew."""
+    moved = _run(lambda settings: migration.migrate(settings, prefix, partitions), Settings())
+    typer.echo(json.dumps(moved))
 
 
 @cli.command()

@@ -3,6 +3,8 @@
 StreamsError
 ├── MissingTopicError        `python -m streams topics` was not run
 ├── PartitionMismatchError   topics do not have the partitions that state was made with
+├── MigrationError           what is to be moved is not at rest, or did not arrive whole
+├── DamagedStateError        state was left unrepaired until compaction may have taken from it
 ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
 └── OwnershipLostError       a partition was taken away in the middle of a step
 """
@@ -24,6 +26,20 @@ class PartitionMismatchError(StreamsError):
 
     def __init__(self, topic: str, have: int, want: int) -> None:
         super().__init__(f"topic {topic} has {have} partitions, but {want} are expected")
+
+
+class MigrationError(StreamsError):
+    """Nothing was changed where it was; what was begun elsewhere can't be used."""
+
+
+class DamagedStateError(StreamsError):
+    """A late write that nobody repaired is older than compaction spares."""
+
+    def __init__(self, topic: str, partition: int, hours: float) -> None:
+        super().__init__(
+            f"{topic}/{partition} holds a late write of {hours:.1f} h ago that was never repaired; "
+            "rows may be missing: run `python -m streams rebuild`"
+        )
 
 
 class LostLogError(StreamsError):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.settings import Settings
+from streams.topics import partitions_of
 
 
 async def whole(settings: Settings, topic: str) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
@@ -13,7 +14,8 @@ async def whole(settings: Settings, topic: str) -> AsyncIterator[tuple[int, list
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, fetch_max_wait_ms=100)
     await consumer.start()
     try:
-        everywhere = [TopicPartition(name, number) for number in range(settings.partitions)]
+        numbers = range(partitions_of(settings, topic))
+        everywhere = [TopicPartition(name, number) for number in numbers]
         consumer.assign(everywhere)
         await consumer.seek_to_beginning(*everywhere)
         ends = await consumer.end_offsets(everywhere)
