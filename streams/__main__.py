@@ -1,4 +1,4 @@
-"""`python -m streams`: topics, worker, digest, replay, migrate."""
+"""`python -m streams`: topics, worker, digest, replay, migrate, rebuild."""
 
 import asyncio
 import gc
@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams import digest as digests
 from streams import migration, topics
+from streams import rebuild as rebuilding
 from streams import replay as replays
 from streams.app import create_app
 from streams.connecting import wait_for_kafka
@@ -76,6 +77,12 @@ def migrate(
     """Move to another number of partitions: drain, stop all workers, migrate, start anew."""
     moved = _run(lambda settings: migration.migrate(settings, prefix, partitions), Settings())
     typer.echo(json.dumps(moved))
+
+
+@cli.command()
+def rebuild() -> None:
+    """Make the state anew from the logs, where a worker refuses it; stop all workers first."""
+    typer.echo(json.dumps(_run(rebuilding.rebuild, Settings())))
 
 
 @cli.command()

@@ -3,7 +3,9 @@
 StreamsError
 ├── MissingTopicError        `python -m streams topics` was not run
 ├── PartitionMismatchError   topics do not have the partitions that state was made with
+├── NotAtRestError           a command needs the service to stand still, and it does not
 ├── MigrationError           what is to be moved is not at rest, or did not arrive whole
+├── RebuildError             the logs no longer hold all that the state was made of
 ├── DamagedStateError        state was left unrepaired until compaction may have taken from it
 ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
 └── OwnershipLostError       a partition was taken away in the middle of a step
@@ -26,6 +28,14 @@ class PartitionMismatchError(StreamsError):
 
     def __init__(self, topic: str, have: int, want: int) -> None:
         super().__init__(f"topic {topic} has {have} partitions, but {want} are expected")
+
+
+class NotAtRestError(StreamsError):
+    """Workers must be stopped, and nothing else may write."""
+
+
+class RebuildError(StreamsError):
+    """Nothing was changed."""
 
 
 class MigrationError(StreamsError):

@@ -1,6 +1,6 @@
 """Reading a whole log once, as commands do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -27,5 +27,21 @@ async def whole(settings: Settings, topic: str) -> AsyncIterator[tuple[int, list
                 if run:
                     yield tp.partition, run
             left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+    finally:
+        await consumer.stop()
+
+
+async def ends_of(settings: Settings, names: Iterable[str]) -> dict[str, list[int]]:
+    """The offset after the last record of each partition, by topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
+    await consumer.start()
+    try:
+        found = {}
+        for name in names:
+            numbers = range(partitions_of(settings, name))
+            everywhere = [TopicPartition(settings.topic(name), number) for number in numbers]
+            ends = await consumer.end_offsets(everywhere)
+            found[name] = [ends[tp] for tp in everywhere]
+        return found
     finally:
         await consumer.stop()

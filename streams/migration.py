@@ -13,24 +13,23 @@ from typing import Any, Final
 
 import msgspec
 import typer
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer
 
 from models import rows, topics
 from models.channels import channel_key
 from models.ledger import LedgerEntry
 from models.ledger import decode as decode_ledger
+from streams.at_rest import append, batches, must_be_idle
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
-from streams.engine.position import PREFIX, Position
+from streams.engine.position import PREFIX, UNFINISHED, Position
 from streams.engine.sender import Sender
 from streams.errors import MigrationError
 from streams.inventory import LEDGER_PACK
-from streams.logs import whole
+from streams.logs import ends_of, whole
 from streams.routing import Routing
 from streams.settings import Settings
-from streams.supervisor import PROCESSES
-from streams.topics import MAX_OWN_BYTES, create, partitions_of
+from streams.topics import MAX_OWN_BYTES, create
 
 STATES: Final[dict[str, tuple[str, ...]]] = {
     topics.INVENTORY_SOURCES: topics.SOURCE_TOPICS,
@@ -38,11 +37,6 @@ STATES: Final[dict[str, tuple[str, ...]]] = {
     topics.INVENTORY_STATE: (topics.INVENTORY_MOVEMENTS,),
 }
 """State topics, and the inputs that their positions tell of."""
-
-UNFINISHED: Final = -1
-"""The partition count in positions until all is moved: a worker refuses to start with it."""
-
-BATCH_BYTES: Final = 4 * 1024 * 1024
 
 _HOME: Final = {
     **dict.fromkeys(("stock", "history", "sums", "hold", "advice", "transfer"), 1),
@@ -71,9 +65,9 @@ async def migrate(settings: Settings, prefix: str, partitions: int) -> dict[str,
     target = settings.model_copy(update={"prefix": prefix, "partitions": partitions})
     if prefix == settings.prefix:
         raise MigrationError("the target needs a prefix of its own")
-    await _must_be_idle(settings)
+    await must_be_idle(settings)
     found = await _read(settings)
-    references = await _ends(settings, topics.REFERENCE_TOPICS)
+    references = await ends_of(settings, topics.REFERENCE_TOPICS)
     await _must_be_absorbed(settings, found, references)
     await create(target)
     await _must_be_empty(target)
@@ -98,21 +92,6 @@ async def migrate(settings: Settings, prefix: str, partitions: int) -> dict[str,
 # -- what must hold before
 
 
-async def _must_be_idle(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        # One at a time: aiokafka cannot read an answer about several.
-        for stages in PROCESSES:
-            name = settings.topic("-".join(("onhand", *stages)))
-            (answer,) = await admin.describe_consumer_groups([name])
-            *_, members = answer.groups[0]
-            if members:
-                raise MigrationError(f"group {name} has members: stop all workers first")
-    finally:
-        await admin.close()
-
-
 async def _read(settings: Settings) -> Found:
     found: Found = {}
     for state in STATES:
@@ -126,25 +105,10 @@ async def _read(settings: Settings) -> Found:
     return found
 
 
-async def _ends(settings: Settings, names: Iterable[str]) -> dict[str, list[int]]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
-    await consumer.start()
-    try:
-        found = {}
-        for name in names:
-            numbers = range(partitions_of(settings, name))
-            everywhere = [TopicPartition(settings.topic(name), number) for number in numbers]
-            ends = await consumer.end_offsets(everywhere)
-            found[name] = [ends[tp] for tp in everywhere]
-        return found
-    finally:
-        await consumer.stop()
-
-
 async def _must_be_absorbed(
     settings: Settings, found: Found, references: Mapping[str, list[int]]
 ) -> None:
-    ends = await _ends(settings, topics.NUMBERED)
+    ends = await ends_of(settings, topics.NUMBERED)
     for state, inputs in STATES.items():
         for number, partition in found[state].items():
             position = partition.position
@@ -163,7 +127,7 @@ async def _must_be_absorbed(
 
 async def _must_be_empty(target: Settings) -> None:
     names = (*STATES, *topics.NUMBERED, topics.INVENTORY_LEDGER, *topics.REFERENCE_TOPICS)
-    for name, ends in (await _ends(target, names)).items():
+    for name, ends in (await ends_of(target, names)).items():
         if any(ends):
             raise MigrationError(f"{target.topic(name)} is not empty: choose another prefix")
 
@@ -181,8 +145,8 @@ async def _move_state(target: Settings, found: Found) -> dict[str, list[Position
             positions[state] = _positions(target, partitions.values())
             with typer.progressbar(length=sum(map(len, placed)), label=state) as bar:
                 for number, there in enumerate(placed):
-                    for batch in _batches(there):
-                        await _append(sender, target, state, positions[state][number], batch)
+                    for batch in batches(there):
+                        await append(sender, target, state, positions[state][number], batch)
                         bar.update(len(batch))
         return positions
     finally:
@@ -238,38 +202,9 @@ def _positions(target: Settings, partitions: Iterable[Partition]) -> list[Positi
     ]
 
 
-def _batches(records: list[tuple[bytes, bytes]]) -> Iterable[list[tuple[bytes, bytes]]]:
-    batch: list[tuple[bytes, bytes]] = []
-    size = 0
-    for key, value in records:
-        if batch and size > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append((key, value))
-        size += len(key) + len(value)
-    yield batch
-
-
-async def _append(
-    sender: Sender,
-    target: Settings,
-    state: str,
-    position: Position,
-    batch: list[tuple[bytes, bytes]],
-) -> None:
-    position.version += 1
-    position.rows = len(batch)
-    place = target.topic(state), position.partition
-    records = [*batch, (position.key.encode(), rows.encode(position))]
-    landed = await sender.send_state({place: records})
-    if landed[place] != position.base:
-        raise MigrationError(f"someone else writes to {place[0]}")
-    position.base += len(records)
-
-
 async def _finish(target: Settings, positions: Mapping[str, list[Position]]) -> None:
     """All is there: let workers start."""
-    ends = await _ends(target, topics.REFERENCE_TOPICS)
+    ends = await ends_of(target, topics.REFERENCE_TOPICS)
     used = {name: end for name, (end,) in ends.items()}
     sender = Sender(target.kafka, "onhand-migrate", Failpoints(""))
     await sender.start()
@@ -279,7 +214,7 @@ async def _finish(target: Settings, positions: Mapping[str, list[Position]]) -> 
                 position.partitions = target.partitions
                 if state == topics.INVENTORY_SOURCES:
                     position.reference = dict.fromkeys(topics.SOURCE_TOPICS, used)
-                await _append(sender, target, state, position, [])
+                await append(sender, target, state, position, [])
     finally:
         await sender.stop()
 

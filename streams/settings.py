@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     retention_hours: int = Field(
         168, ge=1, description="hours that input and movement logs are kept"
     )
+    compaction_lag_hours: float = Field(
+        6.0,
+        gt=0,
+        description="hours that state is kept uncompacted: far longer than the repair of a late "
+        "write takes, and a state in which one is older is refused",
+    )
     instance: str = Field(
         "", description="static group membership: the same name after a restart, else empty"
     )

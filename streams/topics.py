@@ -17,8 +17,6 @@ MAX_OWN_BYTES: Final = 24 * 1024 * 1024
 """The largest batch of ours: a step's rows, or a dead letter of the largest input."""
 
 _HOUR_MS: Final = 3_600_000
-_COMPACTION_LAG_MS: Final = 6 * _HOUR_MS
-"""Far longer than a worker needs to notice that another one writes to its state."""
 
 
 def configs(settings: Settings) -> dict[str, dict[str, str]]:
@@ -32,7 +30,7 @@ def configs(settings: Settings) -> dict[str, dict[str, str]]:
     ours = {**log, "max.message.bytes": str(MAX_OWN_BYTES)}
     state = {
         "cleanup.policy": "compact",
-        "min.compaction.lag.ms": str(_COMPACTION_LAG_MS),
+        "min.compaction.lag.ms": str(round(settings.compaction_lag_hours * _HOUR_MS)),
         "max.message.bytes": str(MAX_OWN_BYTES),
         "message.timestamp.type": settings.timestamps,
     }

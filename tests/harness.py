@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +95,17 @@ class Harness:
             ]
             for ack in acks:
                 await ack
+
+        self.call(work())
+
+    def append_to(self, topic: str, partition: int, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Append records to one partition, whatever their keys."""
+
+        async def work() -> None:
+            for key, value in records:
+                await self._producer.send_and_wait(
+                    self.prefix + topic, value, key=key, partition=partition
+                )
 
         self.call(work())
 

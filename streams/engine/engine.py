@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,11 +14,17 @@ from faust.types import TP
 from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
+from streams.engine.position import UNFINISHED
 from streams.engine.sender import Appender, Sender
 from streams.engine.stage import Stage
 from streams.engine.step import Steps, TopicPartition
 from streams.engine.transport import Consumer
-from streams.errors import LostLogError
+from streams.errors import (
+    DamagedStateError,
+    LostLogError,
+    MigrationError,
+    PartitionMismatchError,
+)
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,6 +44,7 @@ class Engine:
         appender: Callable[[str], Appender] | None = None,
         ownership: Ownership | None = None,
         end: Callable[[int], None] = os._exit,
+        now: Callable[[], float] = time.time,
         writer: str = "",
     ) -> None:
         """`consumer` is Faust's, once there is one; the rest is given by simulations."""
@@ -45,6 +53,7 @@ class Engine:
         self._new_appender = appender or self._new_sender
         self._ownership = ownership or GroupOwnership(settings.kafka, consumer)
         self._end = end
+        self._now = now
         self._failpoints = Failpoints(settings.failpoint)
         self._writer = writer or f"{socket.gethostname()}:{os.getpid()}"
         self._trust_positions = settings.unsafe_without != "positions"
@@ -175,10 +184,20 @@ class Engine:
             if not self._trust_positions:
                 partition.forget_position()
             have = partition.position.partitions
+            if have == UNFINISHED:
+                raise MigrationError(f"{steps.stage.state} was not moved whole: migrate anew")
             if have not in (0, want):
-                raise RuntimeError(f"state was made with {have} partitions, not {want}: migrate")
+                raise PartitionMismatchError(steps.stage.state, have, want)
+            self._must_be_whole(steps.stage.state, partition)
         await steps.own(partitions)
         give_back_memory()
+
+    def _must_be_whole(self, state: str, partition: Partition) -> None:
+        """Raise DamagedStateError where compaction may have taken what a late write covers."""
+        if partition.to_repair and partition.late_at is not None:
+            hours = (self._now() - partition.late_at / 1000) / 3600
+            if hours > self._settings.compaction_lag_hours:
+                raise DamagedStateError(self._settings.topic(state), partition.number, hours)
 
     def _note_absorbed(self, offsets: Mapping[TopicPartition, int]) -> None:
         for (name, partition), offset in offsets.items():

@@ -28,6 +28,7 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     offset: int
+    timestamp: int
 
 
 class Batch(NamedTuple):
@@ -59,6 +60,7 @@ class Partition:
         self.end = 0
         self.weight = 0
         self.to_repair: set[str] = set()
+        self.late_at: int | None = None
         self._fresh: list[int] = []
         self._again: dict[str, int] = {}
 
@@ -130,7 +132,7 @@ class Partition:
             key, value, offset = record.key or b"", record.value or b"", record.offset
             self.end = max(self.end, offset + 1)
             if key.startswith(prefix):
-                self._load_position(key.decode(), value, offset)
+                self._load_position(key.decode(), value, record)
                 continue
             name = key.decode()
             known = encoded.get(name)
@@ -154,7 +156,8 @@ class Partition:
         else:
             self.to_repair.add(name)
 
-    def _load_position(self, name: str, value: bytes, offset: int) -> None:
+    def _load_position(self, name: str, value: bytes, record: Record) -> None:
+        offset = record.offset
         found = rows.decode(value, Position)
         merged = self.position.merged(found)
         behind = any(
@@ -162,8 +165,11 @@ class Partition:
         )
         if behind or found.base != offset - found.rows:
             self.to_repair.add(name)
+            self.late_at = record.timestamp if self.late_at is None else self.late_at
         else:
             self.to_repair.discard(name)
+            if not self.to_repair:
+                self.late_at = None
         if behind:
             self._write_again(offset - found.rows, merged.offsets == self.position.offsets)
         self._fresh.clear()

@@ -11,6 +11,9 @@ from models.instants import Instant
 from models.rows import Row, key
 
 PREFIX: Final = "position|"
+UNFINISHED: Final = -1
+"""The partition count in positions of a migration until all is moved."""
+
 _STREAM_BITS: Final = 16
 
 K = TypeVar("K", int, str)

@@ -1,10 +1,11 @@
-"""A service moves to other partition counts; not a row, entry or letter is lost."""
+"""A service moves to other partition counts, and damaged state is made anew: nothing is lost."""
 
 import json
 
 import pytest
 
-from local.processes import LocalError
+from local.processes import LocalError, wait_until
+from models import topics
 from tests import builders as b
 from tests.e2e.test_crash import rows_that_differ
 from tests.harness import Harness
@@ -77,3 +78,45 @@ def test_nothing_is_moved_before_all_is_absorbed(harness):
     harness.send(*(load.event() for _ in range(50)))
     with pytest.raises(LocalError, match="is not all absorbed"):
         migrate(harness, f"{harness.prefix}to.", 3)
+
+
+def test_a_late_write_that_nobody_repaired_is_refused_and_made_anew(harness):
+    load = Load(seed=42)
+    harness.service.start_api()
+    worker = harness.service.start_worker()
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    worker.stop()
+    state = harness.records(topics.INVENTORY_STATE)
+    here = [one for one in state if one.partition == 0]
+    first = next(place for place, one in enumerate(here) if one.key.startswith(b"position|"))
+    late = [(one.key, one.value) for one in here[: first + 1]]
+    harness.append_to(topics.INVENTORY_STATE, 0, late)
+    soon = {"ONHAND_COMPACTION_LAG_HOURS": "0.00001"}
+    worker = harness.service.start_worker(**soon)
+    wait_until(lambda: not worker.running, 60, "the worker refuses")
+    assert worker.code == 70
+    assert "python -m streams rebuild" in worker.tail(100)
+    rebuilt = json.loads(harness.service.command("streams", "rebuild").splitlines()[-1])
+    assert rebuilt["inventory"]["rows"] > 100
+    assert rebuilt["intake"]["mended"] == 0
+    worker = harness.service.start_worker(**soon)
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    assert rows_that_differ(harness, load) == []
+    assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+def test_nothing_is_made_anew_from_logs_that_begin_in_the_middle(harness):
+    load = Load(seed=43)
+    worker = harness.service.start_worker()
+    harness.send(*(load.event() for _ in range(50)))
+    harness.settle()
+    with pytest.raises(LocalError, match="stop all workers"):
+        harness.service.command("streams", "rebuild")
+    worker.stop()
+    harness.truncate(topics.POS_SALES)
+    with pytest.raises(LocalError, match=r"pos.sales/\d holds no records"):
+        harness.service.command("streams", "rebuild")

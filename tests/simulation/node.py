@@ -155,6 +155,7 @@ class Node:
             appender=lambda name: Appender(broker),
             ownership=Ownership(self),
             end=self.die,
+            now=lambda: EPOCH_MS / 1000 + loop.time(),
             writer=f"node-{process}",
         )
         routing = Routing(self._settings)
