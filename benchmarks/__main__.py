@@ -1,12 +1,13 @@
 """`python -m benchmarks`: each case with progress on stderr and JSON on stdout."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from benchmarks import commits
+from benchmarks import commits, sending
 from benchmarks import faults as faults_case
 from benchmarks import freshness as freshness_case
 from benchmarks import ingest as ingest_case
@@ -35,9 +36,16 @@ def ingest(
 def read(
     rate: int = typer.Option(500, help="requests a second"),
     seconds: float = typer.Option(20.0, help="how long"),
+    ingest: int = typer.Option(0, help="events a second that come in meanwhile"),
 ) -> None:
     """Single keys over HTTP."""
-    _tell(read_case.run(rate, seconds))
+    _tell(read_case.run(rate, seconds, ingest))
+
+
+@cli.command(hidden=True)
+def load(bootstrap: str, url: str, prefix: str, rate: int) -> None:
+    """Send events at a steady rate, until ended."""
+    asyncio.run(sending.until_ended(bootstrap, url, prefix, rate))
 
 
 @cli.command()

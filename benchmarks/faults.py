@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.backlog import BenchmarkError
 from benchmarks.ingest import check
-from benchmarks.sending import PLACE, Probe, Sending
+from benchmarks.sending import LONGEST_SECONDS, PLACE, Probe, Sending
 from benchmarks.workload import Workload
 from local.kafka import Broker, brokers
 from local.lag import service_lag
@@ -37,7 +37,6 @@ SESSION_SECONDS: Final = 3.0
 FROZEN_SECONDS: Final = 6.0
 CALM_SECONDS: Final = 4.0
 """Of normal operation before each fault, and a little more, by chance."""
-LONGEST: Final = 3_600.0
 
 
 class Fault(NamedTuple):
@@ -122,7 +121,7 @@ def run(rate: int, times: dict[str, int]) -> dict[str, Any]:
 
 async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -> dict[str, Any]:
     environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_COMMIT_MS": "100"}
-    workload = Workload(round(rate * LONGEST))
+    workload = Workload(rate * LONGEST_SECONDS)
     with Service(broker.bootstrap, folder, prefix=PREFIX, environ=environ) as service:
         service.create_topics()
         scene = Scene(service, broker, random.Random(1))
@@ -137,7 +136,7 @@ async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -
             # Until the first can be read, the service is not in its normal operation.
             records = workload.records()
             warm = len(await sending.at(rate // 10, 3.0, records))
-            load = asyncio.create_task(sending.at(rate, LONGEST, records, ended))
+            load = asyncio.create_task(sending.at(rate, LONGEST_SECONDS, records, ended))
             await _all_faults(scene, times, load)
             ended.set()
             probes = await load

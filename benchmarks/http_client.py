@@ -40,10 +40,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called at the end; a request that was under way got no answer: status 0."""
+        if self._done is not None:
+            self._done(time.perf_counter() - self._begun, 0)
+
     def on_message_complete(self) -> None:
         """Called by the parser at the end of an answer."""
         seconds = time.perf_counter() - self._begun
-        done = cast("Done", self._done)
+        done, self._done = cast("Done", self._done), None
         done(seconds, self._parser.get_status_code())
         self._parser = httptools.HttpResponseParser(self)
         self._idle(self)

@@ -7,6 +7,7 @@ an idle one: a slow answer holds none of the others up, so none hides it.
 import asyncio
 import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,37 +19,48 @@ from tqdm import tqdm
 from benchmarks.http_client import Pool
 from local.kafka import kafka
 from local.lag import service_lag
-from local.processes import scratch
+from local.processes import Process, python, scratch, started
 from local.service import Service
 
+PREFIX: Final = "bench."
 ROWS: Final = 20_000
 PER_COUNT: Final = 500
 WARM_SECONDS: Final = 2.0
 
 
-def run(rate: int, seconds: float) -> dict[str, Any]:
-    """Run the case; returns its figures."""
+def run(rate: int, seconds: float, ingest: int) -> dict[str, Any]:
+    """Run the case, with `ingest` events a second coming in meanwhile; returns its figures."""
     with scratch("bench") as folder, kafka() as bootstrap:
-        return uvloop.run(_run(rate, seconds, bootstrap, folder))
+        return uvloop.run(_run(rate, seconds, ingest, bootstrap, folder))
 
 
-async def _run(rate: int, seconds: float, bootstrap: str, folder: Path) -> dict[str, Any]:
-    with Service(bootstrap, folder, prefix="bench.") as service:
+async def _run(
+    rate: int, seconds: float, ingest: int, bootstrap: str, folder: Path
+) -> dict[str, Any]:
+    with Service(bootstrap, folder, prefix=PREFIX) as service, ExitStack() as stack:
         service.create_topics()
         service.start_worker()
         service.start_api()
         async with aiohttp.ClientSession(service.url) as client:
             await _fill(client)
-            async with service_lag(bootstrap, "bench.") as lag:
+            async with service_lag(bootstrap, PREFIX) as lag:
                 await lag.wait_for_none(120)
+        if ingest:
+            # In a process of its own: what it costs must not delay the asking.
+            arguments = [bootstrap, service.url, PREFIX, str(ingest)]
+            load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
+            stack.enter_context(started(load))
+            await asyncio.sleep(WARM_SECONDS)
         await _measure(service.url, rate, WARM_SECONDS)
         latencies, wrong = await _measure(service.url, rate, seconds)
+        stack.close()
         digest = service.digest()
     latencies.sort()
     return {
         "case": "read",
-        "events": len(latencies),
-        "events_per_second": rate,
+        "requests": len(latencies),
+        "requests_per_second": rate,
+        "ingested_per_second": ingest,
         "rows": ROWS,
         "not_200": wrong,
         "p50_ms": _percentile(latencies, 0.50),

@@ -17,12 +17,15 @@ from tqdm import tqdm
 
 from benchmarks.backlog import BATCH_BYTES, BenchmarkError
 from benchmarks.http_client import Pool
+from benchmarks.workload import Workload
 from models import topics
+from streams.settings import Settings
 
 PACE_SECONDS: Final = 0.002
 PROBE_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.001
 LIMIT_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 3_600
 PLACE: Final = "L-probes"
 
 Record = tuple[str, str, bytes]
@@ -157,3 +160,11 @@ class Sending:
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         await self._pool.get(path, lambda seconds, status: answered.set_result(status))
         return await answered == 200
+
+
+async def until_ended(bootstrap: str, url: str, prefix: str, rate: int) -> None:
+    """Send at a steady rate for as long as the process lives."""
+    load = Workload(rate * LONGEST_SECONDS).records()
+    partitions = Settings().partitions
+    async with Sending(bootstrap, url, prefix, partitions) as sending:
+        await sending.at(rate, LONGEST_SECONDS, load)

@@ -5,6 +5,7 @@ It ends when its standard input does, which is when the front that started it is
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,11 @@ async def fill(path: Path, settings: Settings) -> None:
     writer.close()
 
 
+NICENESS = 10
+"""Answers and fresh rows come first: what the archive does may wait."""
+
+
 if __name__ == "__main__":
+    os.nice(NICENESS)
     logging.basicConfig(level=logging.WARNING)
     uvloop.run(fill(Path(sys.argv[1]), Settings()))
