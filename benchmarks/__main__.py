@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import commits, sending
 from benchmarks import faults as faults_case
+from benchmarks import floor as floor_case
 from benchmarks import freshness as freshness_case
 from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
@@ -30,6 +31,15 @@ def ingest(
 ) -> None:
     """A backlog through both stages, one worker, four partitions."""
     _tell(ingest_case.run(events, lines))
+
+
+@cli.command()
+def floor(
+    events: int = typer.Option(200_000, help="events"),
+    lines: int = typer.Option(3, help="an event has one to so many lines"),
+) -> None:
+    """The stages in memory, and what of an event's CPU is library calls alone."""
+    _tell(floor_case.run(events, lines))
 
 
 @cli.command()
@@ -55,6 +65,15 @@ def reads(
 ) -> None:
     """Reads a second, beside bare servers; memory and Redis; uvicorn and granian."""
     _tell(reads_case.run(seconds, rounds))
+
+
+@cli.command()
+def scale(
+    events: int = typer.Option(300_000, help="records of each backlog"),
+    few: bool = typer.Option(False, help="only two small cases"),
+) -> None:
+    """CPU per event as partitions, workers and rows grow."""
+    _tell(scale_case.run(events, scale_case.FEW if few else scale_case.CASES))
 
 
 @cli.command()

@@ -85,22 +85,22 @@ async def produce(backlog: Backlog, bootstrap: str, prefix: str, partitions: int
 
 
 async def absorb(
-    process: Process, lag: Lag, inputs: Iterable[str], records: int, warm: int = 0
+    processes: Sequence[Process], lag: Lag, inputs: Iterable[str], records: int, warm: int = 0
 ) -> Absorbed:
     """Wait until nothing is left; figures run from the moment when `warm` were absorbed.
 
-    Raises BenchmarkError where the process ends, or is not done within a quarter of an hour.
+    Raises BenchmarkError where a process ends, or all is not done within a quarter of an hour.
     """
     inputs = list(inputs)
-    meter = _Meter(process)
-    begun, spent = await _past_warm_up(process, lag, inputs, warm, meter)
+    meter = _Meter(processes)
+    begun, spent = await _past_warm_up(processes, lag, inputs, warm, meter)
     started = time.perf_counter()
     with tqdm(total=records, initial=warm, desc="absorbed", unit=" events") as bar:
         while await lag.records() > 0:
             if time.perf_counter() - started > LIMIT_SECONDS:
                 raise BenchmarkError(f"records are left after {LIMIT_SECONDS} s")
             bar.update(await lag.absorbed(inputs) - bar.n)
-            _must_run(process)
+            _must_run(processes)
             meter.cpu()
             await asyncio.sleep(POLL_SECONDS)
         ended = time.perf_counter()
@@ -109,7 +109,7 @@ async def absorb(
 
 
 async def _past_warm_up(
-    process: Process, lag: Lag, inputs: list[str], warm: int, meter: "_Meter"
+    processes: Sequence[Process], lag: Lag, inputs: list[str], warm: int, meter: "_Meter"
 ) -> tuple[float, float]:
     """When `warm` records were absorbed, and the CPU seconds spent by then.
 
@@ -123,7 +123,7 @@ async def _past_warm_up(
         if done > warm:
             break
         before = after
-        _must_run(process)
+        _must_run(processes)
         if after[0] > deadline:
             raise BenchmarkError(f"nothing is absorbed after {LIMIT_SECONDS} s")
         await asyncio.sleep(POLL_SECONDS)
@@ -135,24 +135,30 @@ async def _past_warm_up(
 
 
 class _Meter:
-    """CPU seconds and peak memory of a process and its children."""
+    """CPU seconds and peak memory of processes and their children."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = psutil.Process(process.pid)
-        self._all = [self._process]
+    def __init__(self, processes: Sequence[Process]) -> None:
+        self._processes = [psutil.Process(process.pid) for process in processes]
+        self._all = list(self._processes)
         self._known_until = 0.0
         self.peak = 0
 
     def cpu(self) -> float:
         """CPU seconds so far."""
         if time.monotonic() > self._known_until:
-            self._all = [self._process, *self._process.children(recursive=True)]
+            self._all = [
+                one
+                for process in self._processes
+                for one in (process, *process.children(recursive=True))
+            ]
             self._known_until = time.monotonic() + 1
         times = [one.cpu_times() for one in self._all]
         self.peak = max(self.peak, sum(one.memory_info().rss for one in self._all))
         return float(sum(one.user + one.system for one in times))
 
 
-def _must_run(process: Process) -> None:
-    if not process.running:
+def _must_run(processes: Sequence[Process]) -> None:
+    for process in processes:
+        if process.running:
+            continue
         raise BenchmarkError(f"{process.name} ended with {process.code}\n{process.tail()}")

@@ -46,22 +46,31 @@ def run(events: int, max_lines: int) -> dict[str, Any]:
 
 
 async def measure(
-    workload: Workload, backlog: Backlog, bootstrap: str, prefix: str, folder: Path, warm: int = 0
+    workload: Workload,
+    backlog: Backlog,
+    bootstrap: str,
+    prefix: str,
+    folder: Path,
+    warm: int = 0,
+    *,
+    partitions: int = PARTITIONS,
+    workers: int = 1,
 ) -> tuple[Absorbed, str]:
-    """The figures of one worker over topics of its own, and the digest of its state.
+    """The figures of workers over topics of their own, and the digest of their state.
 
     Raises BenchmarkError where its rows are not what the workload comes to.
     """
-    environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
+    environ = {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
     with Service(bootstrap, folder, prefix=prefix, environ=environ) as service:
         service.create_topics()
-        await produce(backlog, bootstrap, prefix, PARTITIONS)
-        worker = service.start_worker()
+        await produce(backlog, bootstrap, prefix, partitions)
+        running = [service.start_worker() for _ in range(workers)]
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         async with service_lag(bootstrap, prefix) as lag:
-            absorbed = await absorb(worker, lag, inputs, workload.events, warm)
-        worker.stop()
-        await _check(workload, Settings(kafka=bootstrap, prefix=prefix, partitions=PARTITIONS))
+            absorbed = await absorb(running, lag, inputs, workload.events, warm)
+        for worker in running:
+            worker.stop()
+        await _check(workload, Settings(kafka=bootstrap, prefix=prefix, partitions=partitions))
         digest = service.digest()["digest"]
     return absorbed, digest
 

@@ -42,7 +42,7 @@ async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
             backlog = counts(rows)
             await produce(backlog, bootstrap, PREFIX, PARTITIONS)
             inputs = [PREFIX + topics.WAREHOUSE_RECEIPTS]
-            await absorb(empty, lag, inputs, len(backlog) + 1)
+            await absorb([empty], lag, inputs, len(backlog) + 1)
             empty.stop()
             worker, seconds = await _start(service, bootstrap, lag, 1)
             worker_bytes = _inventory_bytes(worker)

@@ -32,6 +32,7 @@ class Workload:
     events: int
     max_lines: int = 3
     repeats: float = 0.0
+    skus: int = SKUS
     lines: int = 0
     lines_sent: int = 0
     sums: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Workload:
     def records(self) -> Iterator[tuple[str, str, bytes]]:
         """Topic, key and value of each record, in order."""
         dice = random.Random(SEED)
-        weights = list(itertools.accumulate(1 / rank for rank in range(1, SKUS + 1)))
+        weights = list(itertools.accumulate(1 / rank for rank in range(1, self.skus + 1)))
         numbers: dict[str, int] = {}
         last: tuple[str, dict[str, Any]] | None = None
         for place in range(self.events):

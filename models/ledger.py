@@ -35,5 +35,6 @@ class LedgerEntry(Struct, array_like=True, gc=False):
     flags: tuple[str, ...] = ()
 
 
+encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(list[LedgerEntry]).decode
 """The entries of a ledger record. Raises msgspec.MsgspecError where the bytes are none."""

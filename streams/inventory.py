@@ -2,12 +2,11 @@
 
 from typing import Final
 
-import msgspec
-
 from models import topics
 from models.counts import count_key, end_count
 from models.inventory import close_count, entry_elsewhere, entry_of, transition
 from models.ledger import LedgerEntry
+from models.ledger import encode as encode_ledger
 from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
 from models.outcomes import APPLIED, Code, Outcome
 from models.rows import parts, version
@@ -43,8 +42,6 @@ _BURIED: Final = {
 }
 LEDGER_PACK: Final = 256
 """Ledger entries per record."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Inventory:
@@ -135,7 +132,7 @@ class Inventory:
         destination = self._routing.ledger[work.partition.number]
         entries = self._entries[work.partition.number]
         for start in range(0, len(entries), LEDGER_PACK):
-            work.emit(destination, None, _encode(entries[start : start + LEDGER_PACK]))
+            work.emit(destination, None, encode_ledger(entries[start : start + LEDGER_PACK]))
         entries.clear()
         self._allocations[work.partition.number].send(work)
 

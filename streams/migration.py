@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import msgspec
 import typer
 from aiokafka import AIOKafkaProducer
 
@@ -19,6 +18,7 @@ from models import rows, topics
 from models.channels import channel_key
 from models.ledger import LedgerEntry
 from models.ledger import decode as decode_ledger
+from models.ledger import encode as encode_ledger
 from streams.at_rest import append, batches, must_be_idle
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
@@ -50,8 +50,6 @@ _HOME: Final = {
 
 _EVERYWHERE: Final = frozenset({"closed", "complete", "channel"})
 """Kinds of rows that every partition has."""
-
-_encode_ledger = msgspec.json.Encoder().encode
 
 Found = dict[str, dict[int, Partition]]
 
@@ -257,7 +255,7 @@ async def _move_ledger(settings: Settings, target: Settings, producer: AIOKafkaP
     number = 0
 
     async def send(place: int) -> None:
-        await producer.send(name, _encode_ledger(packs.pop(place)), partition=place)
+        await producer.send(name, encode_ledger(packs.pop(place)), partition=place)
 
     async for _, run in whole(settings, topics.INVENTORY_LEDGER):
         for record in run:

@@ -131,7 +131,7 @@ class Comparison:
         with started(process):
             async with Lag(self._bootstrap, [name], watched) as lag:
                 warm = int(workload.events * WARM)
-                return await absorb(process, lag, inputs, workload.events, warm)
+                return await absorb([process], lag, inputs, workload.events, warm)
 
     async def _create(self, names: list[str]) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)

@@ -22,6 +22,8 @@ def run(arguments, bootstrap=None, seconds=300, **environ):
     )
 
 
+FEW_FAULTS = ["faults", "--rate", "200", "--kills", "1", "--long-kills", "0"]
+FEW_FAULTS += ["--freezes", "0", "--restarts", "1", "--broker-kills", "1"]
 SMALL = {"ONCE": "1", "DEMO_LINES": "20000", "DEMO_SECONDS": "4"}
 
 
@@ -47,6 +49,20 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
             {"case", "events", "events_per_second", "cpu_us_per_event", "digest"},
         ),
         (["read", "--rate", "100", "--seconds", "2"], {"case", "events", "p50_ms", "p99_ms"}),
+        (
+            ["read", "--rate", "50", "--seconds", "2", "--ingest", "200"],
+            {"ingested_per_second", "p99_ms"},
+        ),
+        (
+            ["reads", "--seconds", "0.5", "--rounds", "1"],
+            {"ratio_to_starlette", "granian_to_uvicorn", "cases"},
+        ),
+        (["floor", "--events", "5000"], {"stages_us_per_event", "library_us_per_event"}),
+        (FEW_FAULTS, {"rows_that_differ", "pauses"}),
+        (
+            ["scale", "--events", "4000", "--few"],
+            {"cases"},
+        ),
         (
             ["recovery", "--rows", "5000"],
             {"worker_seconds", "front_seconds", "worker_bytes_per_row", "front_bytes_per_row"},
