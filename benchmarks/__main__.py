@@ -15,6 +15,7 @@ from benchmarks import ingest as ingest_case
 from benchmarks import read as read_case
 from benchmarks import reads as reads_case
 from benchmarks import recovery as recovery_case
+from benchmarks import scale as scale_case
 from benchmarks.compare import report
 from benchmarks.compare import run as compare_case
 from local.processes import LocalError, end_on_sigterm
