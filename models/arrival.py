@@ -20,10 +20,10 @@ from models.rows import Row, Rows
 MAX_GAPS: Final = 5_000
 """Gaps kept per epoch. A source that skips more is broken; its event is dead-lettered."""
 
-CHUNK: Final = 64
+CHUNK: Final = 16
 """Sequence numbers per row of content hashes: small enough to rewrite in every step."""
 
-MAX_CHUNKS: Final = 17
+MAX_CHUNKS: Final = 65
 """Hashes of at least the last 1,024 numbers are kept; older repeats count as duplicates."""
 
 MAX_OPEN: Final = 1_000

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
         168, ge=1, description="hours that input and movement logs are kept"
     )
     compaction_lag_hours: float = Field(
-        6.0,
+        1.0,
         gt=0,
         description="hours that state is kept uncompacted: far longer than the repair of a late "
         "write takes, and a state in which one is older is refused",

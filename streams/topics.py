@@ -16,6 +16,8 @@ MAX_INPUT_BYTES: Final = 16 * 1024 * 1024
 MAX_OWN_BYTES: Final = 24 * 1024 * 1024
 """The largest batch of ours: a step's rows, or a dead letter of the largest input."""
 
+STATE_SEGMENT_BYTES: Final = 64 * 1024 * 1024
+
 _HOUR_MS: Final = 3_600_000
 
 
@@ -31,6 +33,10 @@ def configs(settings: Settings) -> dict[str, dict[str, str]]:
     state = {
         "cleanup.policy": "compact",
         "min.compaction.lag.ms": str(round(settings.compaction_lag_hours * _HOUR_MS)),
+        # What is not compacted is read whole by whoever recovers: only closed segments are.
+        "segment.bytes": str(STATE_SEGMENT_BYTES),
+        "segment.ms": str(_HOUR_MS),
+        "min.cleanable.dirty.ratio": "0.2",
         "max.message.bytes": str(MAX_OWN_BYTES),
         "message.timestamp.type": settings.timestamps,
     }

@@ -14,6 +14,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from streams.engine.stage import Raw
 
+MAX_RUN = 2_000
+"""Records of a run: heartbeats must have their turn between two of them."""
+
 
 class Ownership(Protocol):
     """Topics are named as the broker names them."""
@@ -27,8 +30,8 @@ class Ownership(Protocol):
         None: it can't tell now, ask again.
         """
 
-    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Raw]:
-        """The records with offsets from `start` up to `end`, which is not among them."""
+    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[list[Raw]]:
+        """The records with offsets from `start` up to `end`, which is not among them, in runs."""
 
 
 class GroupOwnership:
@@ -59,7 +62,9 @@ class GroupOwnership:
             raise
         return True
 
-    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Raw]:
+    async def read(
+        self, topic: str, partition: int, start: int, end: int
+    ) -> AsyncIterator[list[Raw]]:
         reader = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, fetch_max_wait_ms=100)
         await reader.start()
         try:
@@ -67,9 +72,8 @@ class GroupOwnership:
             reader.assign([tp])
             reader.seek(tp, start)
             while await reader.position(tp) < end:
-                for record in (await reader.getmany(timeout_ms=1000)).get(tp, ()):
-                    if record.offset < end:
-                        yield record
+                found = await reader.getmany(timeout_ms=1000, max_records=MAX_RUN)
+                yield [record for record in found.get(tp, ()) if record.offset < end]
         finally:
             await reader.stop()
 

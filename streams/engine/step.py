@@ -374,9 +374,10 @@ class Steps:
         end = (await self._ownership.ends(self._topic, [number]))[number]
         if end < start:
             raise LostLogError(self._topic, number, 0, end, start)
-        async for record in self._ownership.read(self._topic, number, start, end):
+        async for run in self._ownership.read(self._topic, number, start, end):
             self._must_own(generation)
-            partition.load([record])
+            partition.load(run)
+            await asyncio.sleep(0)
         self._must_own(generation)
         partition.end = end
         partition.recovered()

@@ -71,7 +71,7 @@ class Ownership:
     async def read(self, topic, partition, start, end):
         await asyncio.sleep(self._node.broker.latency())
         async for record in read_all(self._node.broker.logs[topic, partition], start, end):
-            yield record
+            yield [record]
 
 
 class Consumer:

@@ -81,7 +81,7 @@ class FakeOwnership:
 
     async def read(self, topic, partition, start, end):
         for record in self.foreign:
-            yield record
+            yield [record]
 
 
 class Bench:
