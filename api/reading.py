@@ -48,12 +48,23 @@ class Reads:
                 if scope["method"] == "GET":
                     if await self._get(scope, path, send):
                         return
-                elif scope["method"] == "POST" and path == _QUERY.encode() and _is_json(scope):
+                elif (
+                    scope["method"] == "POST" and path == _QUERY.encode() and self._is_plain(scope)
+                ):
                     body = await _body(receive)
                     if body is None or await self._query(body, send):
                         return
                     receive = _after(body, receive)
         await self._app(scope, receive, send)
+
+    def _is_plain(self, scope: Scope) -> bool:
+        """Whether the body is JSON, and of a length that is said and allowed."""
+        headers = dict(scope["headers"])
+        length: bytes = headers.get(b"content-length", b"")
+        kind: bytes = headers.get(b"content-type", b"")
+        most = self._app.state.settings.max_body_bytes
+        is_json = kind.partition(b";")[0].strip().lower() == _JSON
+        return is_json and length.isdigit() and int(length) <= most
 
     async def _get(self, scope: Scope, path: bytes, send: Send) -> bool:
         """Answer a read of one key or of a SKU's locations; whether that could be done."""
@@ -90,13 +101,6 @@ class Reads:
         await _send(answer, send)
         observe(_QUERY, answer.status, begun)
         return True
-
-
-def _is_json(scope: Scope) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value.partition(b";")[0].strip().lower() == _JSON)
-    return False
 
 
 def _known_etag(scope: Scope) -> str | None:

@@ -194,3 +194,18 @@ def test_operations_endpoints_answer(stocked):
     paths = stocked.get("/openapi.json").json()["paths"]
     assert "/v1/availability/{sku}/{location}" in paths
     assert stocked.get("/docs").status_code == 200
+
+
+def test_a_query_that_takes_the_long_way_is_answered_the_same(stocked):
+    url = stocked.service.url + "/v1/availability/query"
+    body = '{"items": [{"sku": "A/1 ü", "location": "17"}]}'.encode()
+    plain = httpx.post(url, content=body, headers={"Content-Type": "application/json"})
+    chunked = httpx.post(
+        url, content=iter([body[:9], body[9:]]), headers={"Content-Type": "application/json"}
+    )
+    assert plain.json() == chunked.json()
+    assert plain.json()["items"][0]["status"] == "known"
+    broken = httpx.post(url, content=body[:-1], headers={"Content-Type": "application/json"})
+    assert (broken.status_code, broken.json()["code"]) == (422, "invalid")
+    other = httpx.post(url, content=b'{"items": 1}', headers={"Content-Type": "application/json"})
+    assert (other.status_code, other.json()["code"]) == (422, "invalid")
