@@ -35,8 +35,11 @@ PARTITIONS: Final = 4
 PREFIX: Final = "faults."
 SESSION_SECONDS: Final = 3.0
 FROZEN_SECONDS: Final = 6.0
-CALM_SECONDS: Final = 4.0
-"""Of normal operation before each fault, and a little more, by chance."""
+CALM_SECONDS: Final = 2.0
+"""Of normal operation before each fault, and up to twice that, by chance."""
+
+FRESH_SECONDS: Final = 1.0
+"""Normal is that no probe waits for longer."""
 
 
 class Fault(NamedTuple):
@@ -137,7 +140,7 @@ async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -
             records = workload.records()
             warm = len(await sending.at(rate // 10, 3.0, records))
             load = asyncio.create_task(sending.at(rate, LONGEST_SECONDS, records, ended))
-            await _all_faults(scene, times, load)
+            await _all_faults(scene, times, sending, load)
             ended.set()
             probes = await load
             await lag.wait_for_none(120)
@@ -159,26 +162,29 @@ async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -
 
 
 async def _all_faults(
-    scene: Scene, times: dict[str, int], load: "asyncio.Task[list[Probe]]"
+    scene: Scene, times: dict[str, int], sending: Sending, load: "asyncio.Task[list[Probe]]"
 ) -> None:
     order = [name for name, number in times.items() for _ in range(number)]
     scene.dice.shuffle(order)
     for name in tqdm([*order, "calm"], "faults", unit=""):
-        await _calm(scene, load)
+        await _calm(scene, sending, load)
         begun = time.perf_counter()
         if name != "calm":
             await FAULTS[name](scene)
         scene.done.append(Fault(name, begun, time.perf_counter()))
-    await _calm(scene, load)
+    await _calm(scene, sending, load)
 
 
-async def _calm(scene: Scene, load: "asyncio.Task[list[Probe]]") -> None:
-    """Let the service come back to its normal operation."""
-    until = time.perf_counter() + CALM_SECONDS * (1 + scene.dice.random())
-    while time.perf_counter() < until:
+async def _calm(scene: Scene, sending: Sending, load: "asyncio.Task[list[Probe]]") -> None:
+    """Let the service come back to its normal operation, and stay in it for a while."""
+    calm_since = time.perf_counter()
+    lasting = CALM_SECONDS * (1 + scene.dice.random())
+    while time.perf_counter() - calm_since < lasting:
         scene.start_ended()
         if load.done():
             load.result()
+        if sending.behind > FRESH_SECONDS:
+            calm_since = time.perf_counter()
         await asyncio.sleep(0.05)
 
 

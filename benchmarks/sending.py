@@ -51,6 +51,7 @@ class Sending:
         self._probes = 0
         self._unacknowledged: set[asyncio.Future[Any]] = set()
         self._refused = 0
+        self._waiting: set[float] = set()
         self._sends = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -130,7 +131,21 @@ class Sending:
         if ack.exception() is not None:
             self._refused += 1
 
+    @property
+    def behind(self) -> float:
+        """For how many seconds the oldest probe has been waiting to be readable."""
+        return time.perf_counter() - min(self._waiting) if self._waiting else 0.0
+
     async def _probe(self) -> Probe:
+        begun = time.perf_counter()
+        self._waiting.add(begun)
+        try:
+            await self._send_and_see(begun)
+        finally:
+            self._waiting.discard(begun)
+        return Probe(begun, time.perf_counter() - begun)
+
+    async def _send_and_see(self, begun: float) -> None:
         self._probes += 1
         name = f"probe-{self._probes}"
         event = {
@@ -146,7 +161,6 @@ class Sending:
                 "lines": [{"line": 1, "sku": name, "quantity": 1}],
             },
         }
-        begun = time.perf_counter()
         await self._send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
         while not await self._is_there(f"/v1/availability/{name}/{PLACE}"):
             # Who has waited for long can be asked less often, and be told as precisely.
@@ -154,7 +168,6 @@ class Sending:
             if waited > LIMIT_SECONDS:
                 raise BenchmarkError(f"{name} cannot be read after {LIMIT_SECONDS:.0f} s")
             await asyncio.sleep(max(POLL_SECONDS, waited / 100))
-        return Probe(begun, time.perf_counter() - begun)
 
     async def _is_there(self, path: str) -> bool:
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
