@@ -63,6 +63,8 @@ class Partition:
         self.late_at: int | None = None
         self._fresh: list[int] = []
         self._again: dict[str, int] = {}
+        self._presumed: dict[str, int] = {}
+        self._lifted: dict[str, bytes] = {}
 
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
@@ -147,6 +149,11 @@ class Partition:
         self._again[name] = offset
         version, is_gone = rows.head(value)
         known_version, was_gone = rows.head(known)
+        presumed = self._presumed.get(name)
+        if presumed is not None and version >= presumed:
+            # Its owner wrote it again after the late batch: it was not deleted then.
+            self._lifted[name] = known
+            known_version = self._presumed.pop(name)
         if version >= known_version:
             self.encoded[name] = value
             self.to_repair.discard(name)
@@ -174,6 +181,7 @@ class Partition:
             self._write_again(offset - found.rows, merged.offsets == self.position.offsets)
         self._fresh.clear()
         self._again.clear()
+        self._lifted.clear()
         self.position = merged
         self._acked_position = rows.encode(merged)
 
@@ -184,13 +192,17 @@ class Partition:
         partition had not was deleted meanwhile.
         """
         self.to_repair |= {name for name, offset in self._again.items() if offset >= start}
+        for name, gone in self._lifted.items():
+            # This is one more late batch: it shows nothing.
+            self._presumed[name] = rows.head(gone)[0] - 1
+            self.encoded[name] = gone
         late = sum(offset >= start for offset in self._fresh)
         for name in list(islice(reversed(self.encoded), late)):
             self.to_repair.add(name)
             if knew_all:
                 # Whatever deleted it came later; so does this, for who reads both.
-                gone = Deleted(version=rows.head(self.encoded[name])[0] + 1)
-                self.encoded[name] = rows.encode(gone)
+                version = self._presumed[name] = rows.head(self.encoded[name])[0]
+                self.encoded[name] = rows.encode(Deleted(version=version + 1))
 
     def forget_position(self) -> None:
         """For tests that show what positions are for: go on without one."""
