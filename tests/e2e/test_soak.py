@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from local.kafka import brokers, jars_can_run
 from tests.e2e.test_crash import (
     FAILPOINTS,
     die_at,
@@ -14,8 +13,6 @@ from tests.e2e.test_crash import (
     under_load,
     wait_for_progress,
 )
-from tests.e2e.test_faults import Orchestrator, must_be_exact
-from tests.harness import Harness
 from tests.load import Load
 
 pytestmark = pytest.mark.soak
@@ -38,26 +35,3 @@ def test_a_hundred_kills_lose_nothing_and_double_nothing(harness):
     assert rows_that_differ(harness, load) == []
     assert repeated_origins(harness) >= 1
     assert harness.service.digest() == harness.service.digest(replay=True)
-
-
-def test_three_brokers_whose_leaders_are_killed_change_no_number(logs):
-    if not jars_can_run():
-        pytest.skip("brokers that may be killed are run by Java 17 and Maven")
-    dice = random.Random(3)
-    load = Load(seed=300)
-    with brokers(3, heap="384m") as cluster:
-        bootstrap = ",".join(broker.bootstrap for broker in cluster)
-        with Harness(bootstrap, logs, "three.", ONHAND_REPLICATION="3") as harness:
-            harness.service.start_api()
-            with under_load(harness, load):
-                worker = Orchestrator(harness)
-                for _ in range(6):
-                    wait_for_progress(harness)
-                    broker = dice.choice(cluster)
-                    broker.kill()
-                    worker.look()
-                    wait_for_progress(harness)
-                    broker.start()
-                    worker.look()
-            worker.settle(300)
-            must_be_exact(harness, load)
