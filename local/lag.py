@@ -7,10 +7,20 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
+from aiokafka.structs import OffsetAndMetadata
 
 from models import topics
 from streams.supervisor import PROCESSES
+
+GONE_SECONDS = 60.0
+"""How long a broker may be gone before asking for offsets is given up."""
+
+_PAUSE_SECONDS = 0.2
 
 
 class Lag:
@@ -68,11 +78,20 @@ class Lag:
     async def _committed(self, everywhere: list[TopicPartition]) -> dict[TopicPartition, int]:
         found = {}
         for group in self._groups:
-            try:
-                found.update(await self._admin.list_consumer_group_offsets(group))
-            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
-                continue  # no group has committed anything at this broker yet
+            found.update(await self._offsets(group))
         return {tp: max(0, found[tp].offset) if tp in found else 0 for tp in everywhere}
+
+    async def _offsets(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+        async with asyncio.timeout(GONE_SECONDS):
+            while True:
+                try:
+                    return dict(await self._admin.list_consumer_group_offsets(group))
+                except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError):
+                    return {}  # no group has committed anything at this broker yet
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                    await asyncio.sleep(_PAUSE_SECONDS)
 
     async def wait_for_none(self, seconds: float, pause: float = 0.25) -> None:
         """Wait until nothing is left twice, `pause` seconds apart. Raises TimeoutError."""

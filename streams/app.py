@@ -39,6 +39,9 @@ class App(faust.App):  # type: ignore[misc]
     references: References
     shutdown_seconds: float
 
+    def _create_directories(self) -> None:
+        """None: rows are kept in memory, and where a worker is started may be read-only."""
+
     async def on_start(self) -> None:
         await self.references.start()
         await self.flow.start()

@@ -8,7 +8,7 @@ from models import topics
 from models.rows import Row, decode
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX
-from streams.engine.stage import Outputs, Raw, Work
+from streams.engine.replaying import replay_run
 from streams.inventory import Inventory
 from streams.logs import whole
 from streams.routing import Routing
@@ -65,20 +65,5 @@ async def of_replay(settings: Settings) -> dict[str, Any]:
     for partition in partitions.values():
         stage.opened(partition)
     async for number, run in whole(settings, topics.INVENTORY_MOVEMENTS):
-        replay_run(stage, partitions[number], run)
+        replay_run(stage, partitions[number], topics.INVENTORY_MOVEMENTS, run)
     return digest_of(partitions.values())
-
-
-def replay_run(stage: Inventory, partition: Partition, run: list[Raw]) -> None:
-    """Absorb a run of movements, outputs dropped."""
-    outputs: Outputs = {}
-    work = Work(partition, outputs)
-    work.turn_to(topics.INVENTORY_MOVEMENTS)
-    for record in run:
-        work.begin(record)
-        while not stage.absorb(work, record):
-            pass
-        outputs.clear()
-    work.end()
-    stage.finish(work)
-    partition.acknowledge(partition.cut("replay", 0))

@@ -7,7 +7,7 @@ are. Rows keep their versions; those to come are of the next generation, so they
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -76,7 +76,11 @@ async def migrate(settings: Settings, prefix: str, partitions: int) -> dict[str,
             "ledger_entries": await _move_ledger(settings, target, producer),
             "dead_letters": await _move_keyed(settings, target, producer, topics.DEAD_LETTERS),
             "allocations": await _move_keyed(
-                settings, target, producer, topics.CHANNEL_ALLOCATIONS, sku_of_allocation=True
+                settings,
+                target,
+                producer,
+                topics.CHANNEL_ALLOCATIONS,
+                lambda key: rows.parts(key)[-1],
             ),
             "reference": await _move_reference(settings, target, producer),
         }
@@ -276,21 +280,19 @@ async def _move_keyed(
     target: Settings,
     producer: AIOKafkaProducer,
     topic: str,
-    *,
-    sku_of_allocation: bool = False,
+    home: Callable[[str], str] = str,
 ) -> int:
-    """Records as they are, in their order, each where its key belongs."""
+    """Records as they are, in their order; `home` is what of a key names the partition."""
     routing = Routing(target)
     number = 0
     async for _, run in whole(settings, topic):
         for record in run:
             key = (record.key or b"").decode("utf-8", "replace")
-            name = rows.parts(key)[-1] if sku_of_allocation else key
             await producer.send(
                 target.topic(topic),
                 record.value,
                 key=record.key,
-                partition=routing.of(name)[1],
+                partition=routing.of(home(key))[1],
                 headers=list(record.headers),
             )
             number += 1

@@ -10,12 +10,13 @@ from streams.at_rest import append, batches, must_be_idle
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX
+from streams.engine.replaying import replay_run
 from streams.engine.sender import Sender
-from streams.engine.stage import Outputs, Raw, Stage, Work
+from streams.engine.stage import Stage
 from streams.errors import RebuildError
 from streams.intake import Intake
 from streams.inventory import Inventory
-from streams.logs import ends_of, whole
+from streams.logs import whole
 from streams.orders import Orders
 from streams.references import References
 from streams.routing import Routing
@@ -23,7 +24,9 @@ from streams.settings import Settings
 
 
 async def rebuild(settings: Settings) -> dict[str, Any]:
-    """Replay every stage's inputs, and append what its state should be; rows mended by stage.
+    """Replay what every stage absorbed, and append what its state should be.
+
+    Returns rows, and how many of them were mended, by stage.
 
     Raises NotAtRestError where a worker runs, RebuildError where an input's log no longer
     begins at its beginning.
@@ -54,7 +57,7 @@ async def _rebuild(settings: Settings, stage: Stage) -> dict[str, int]:
             raise RebuildError(f"{stage.state} was migrated: the logs begin in the middle")
         stage.opened(partition)
     for name in stage.inputs:
-        await _replay(settings, stage, name, replayed)
+        await _replay(settings, stage, name, known, replayed)
     return await _write(settings, stage, known, replayed)
 
 
@@ -66,33 +69,25 @@ async def _known(settings: Settings, state: str) -> dict[int, Partition]:
 
 
 async def _replay(
-    settings: Settings, stage: Stage, name: str, partitions: dict[int, Partition]
+    settings: Settings,
+    stage: Stage,
+    name: str,
+    known: dict[int, Partition],
+    replayed: dict[int, Partition],
 ) -> None:
+    """Up to what was absorbed and no further: a worker takes the rest, and sends its outputs."""
+    absorbed = {number: one.position.offsets.get(name, -1) for number, one in known.items()}
     begun: set[int] = set()
-    (ends,) = (await ends_of(settings, [name])).values()
     async for number, run in whole(settings, name):
+        done = [record for record in run if record.offset <= absorbed[number]]
         if number not in begun and run[0].offset > 0:
             raise RebuildError(f"{name}/{number} begins at offset {run[0].offset}, not at 0")
         begun.add(number)
-        _replay_run(stage, partitions[number], name, run)
-    for number, end in enumerate(ends):
-        if end and number not in begun:
-            raise RebuildError(f"{name}/{number} holds no records below offset {end}")
-
-
-def _replay_run(stage: Stage, partition: Partition, name: str, run: list[Raw]) -> None:
-    outputs: Outputs = {}
-    work = Work(partition, outputs)
-    work.turn_to(name)
-    for record in run:
-        work.begin(record)
-        while not stage.absorb(work, record):
-            pass
-        partition.position.offsets[name] = record.offset
-        outputs.clear()
-    work.end()
-    stage.finish(work)
-    partition.acknowledge(partition.cut("rebuild", 0))
+        if done:
+            replay_run(stage, replayed[number], name, done)
+    for number, offset in absorbed.items():
+        if replayed[number].position.offsets.get(name, -1) != offset:
+            raise RebuildError(f"{name}/{number} no longer holds all up to offset {offset}")
 
 
 async def _write(

@@ -12,14 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Final
 
 PROCESSES: Final = (("intake", "orders"), ("inventory",))
 """The stages of each process. Every worker of a service must have the same."""
 
-_POLL_SECONDS: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -36,21 +35,18 @@ def supervise(run: Callable[[Sequence[str]], None], shutdown_seconds: float) -> 
     children = [
         forking.Process(target=_run_child, args=(parent, run, stages)) for stages in PROCESSES
     ]
-    stopping: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.append(number)
-
+    ended, signalled = os.pipe()
     for child in children:
         child.start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    try:
-        while not stopping and all(child.is_alive() for child in children):
-            time.sleep(_POLL_SECONDS)
-        codes = [child.exitcode for child in children]
-    finally:
-        _end(children, graceful=bool(stopping), seconds=shutdown_seconds + 2)
+        signal.signal(number, lambda number, frame: os.write(signalled, b"!"))
+    ready = wait([ended, *(child.sentinel for child in children)])
+    for child in children:
+        if child.sentinel in ready:
+            child.join()
+    codes = [child.exitcode for child in children]
+    stopping = ended in ready
+    _end(children, graceful=stopping, seconds=shutdown_seconds + 2)
     if stopping:
         return max((abs(child.exitcode or 0) for child in children), default=0)
     code = next(code for code in codes if code is not None)

@@ -1,9 +1,11 @@
 """Long runs, only with `make soak`."""
 
 import random
+from pathlib import Path
 
 import pytest
 
+from local.kafka import Broker, brokers, jars_can_run
 from tests.e2e.test_crash import (
     FAILPOINTS,
     die_at,
@@ -13,6 +15,8 @@ from tests.e2e.test_crash import (
     under_load,
     wait_for_progress,
 )
+from tests.e2e.test_faults import Orchestrator, must_be_exact
+from tests.harness import Harness
 from tests.load import Load
 
 pytestmark = pytest.mark.soak
@@ -35,3 +39,33 @@ def test_a_hundred_kills_lose_nothing_and_double_nothing(harness):
     assert rows_that_differ(harness, load) == []
     assert repeated_origins(harness) >= 1
     assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+def one_by_one(harness: Harness, worker: Orchestrator, cluster: list[Broker]) -> None:
+    """Kill each broker in turn, whatever it leads."""
+    for broker in cluster:
+        worker.progress()
+        broker.kill()
+        worker.progress()
+        broker.start()
+
+
+@pytest.mark.skipif(not jars_can_run(), reason="three brokers are run by Java 17 and Maven")
+def test_three_brokers_lose_their_leaders_and_no_number_changes(logs: Path):
+    load = Load(seed=300)
+    with brokers(3, heap="384m") as cluster:
+        servers = ",".join(broker.bootstrap for broker in cluster)
+        with Harness(servers, logs, "three.", ONHAND_REPLICATION="3") as harness:
+            harness.service.start_api()
+            with under_load(harness, load):
+                worker = Orchestrator(harness)
+                one_by_one(harness, worker, cluster)
+                worker.progress()
+                # One of three replicas is left: nothing may be written any more.
+                for broker in cluster[:2]:
+                    broker.kill()
+                for broker in cluster[:2]:
+                    broker.start()
+                worker.progress()
+            worker.settle(300)
+            must_be_exact(harness, load)

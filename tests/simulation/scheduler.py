@@ -140,6 +140,3 @@ class Scheduler(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         pass
-
-    def _process_events(self, event_list: Any) -> None:
-        raise NotImplementedError
