@@ -7,7 +7,8 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
 
 FROM python:3.11-slim
-RUN useradd --create-home --uid 10001 onhand
+RUN useradd --create-home --uid 10001 onhand \
+    && install --directory --owner onhand --group onhand /var/lib/onhand
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY models ./models

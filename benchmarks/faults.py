@@ -123,7 +123,11 @@ def run(rate: int, times: dict[str, int]) -> dict[str, Any]:
 
 
 async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -> dict[str, Any]:
-    environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_COMMIT_MS": "100"}
+    environ = {
+        "ONHAND_PARTITIONS": str(PARTITIONS),
+        "ONHAND_COMMIT_MS": "100",
+        "ONHAND_SNAPSHOTS": str(folder / "snapshots"),
+    }
     workload = Workload(rate * LONGEST_SECONDS)
     with Service(broker.bootstrap, folder, prefix=PREFIX, environ=environ) as service:
         service.create_topics()

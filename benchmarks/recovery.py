@@ -1,7 +1,8 @@
 """How soon a process that starts is of use again, and what its rows take of memory.
 
-The state is filled through the service. Then the worker is started anew: it is ready
-when it has absorbed an event that was waiting. The front is ready when it says so.
+The state is filled through the service. Then the worker is started anew, from its log and
+from snapshots: it is ready when it has absorbed an event that was waiting. The front is ready
+when it says so.
 Memory is what the process has resident above one without rows.
 """
 
@@ -12,11 +13,11 @@ from typing import Any, Final
 
 import psutil
 
-from benchmarks.backlog import absorb, produce
+from benchmarks.backlog import BenchmarkError, absorb, produce
 from benchmarks.filling import counts
 from local.kafka import kafka
 from local.lag import service_lag
-from local.processes import Process, scratch
+from local.processes import Process, scratch, wait_until
 from local.service import Service
 from models import topics
 
@@ -46,6 +47,15 @@ async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
             empty.stop()
             worker, seconds = await _start(service, bootstrap, lag, 1)
             worker_bytes = _inventory_bytes(worker)
+            worker.stop()
+            kept = folder / "snapshots"
+            service.environ["ONHAND_SNAPSHOTS"] = str(kept)
+            worker, _ = await _start(service, bootstrap, lag, 2)
+            await asyncio.to_thread(
+                wait_until, lambda: _all_are_kept(kept), READY_SECONDS, "all is kept", worker
+            )
+            worker.stop()
+            worker, kept_seconds = await _start(service, bootstrap, lag, 3)
         front_empty = _front_bytes(service, "nothing.")
         begun = time.perf_counter()
         front = service.start_api()
@@ -57,6 +67,7 @@ async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
         "rows": rows,
         "partitions": PARTITIONS,
         "worker_seconds": round(seconds, 2),
+        "worker_seconds_from_snapshots": round(kept_seconds, 2),
         "front_seconds": round(front_seconds, 2),
         "worker_bytes_per_row": round((worker_bytes - empty_bytes) / rows),
         "front_bytes_per_row": round((front_bytes - front_empty) / rows),
@@ -77,9 +88,14 @@ async def _start(service: Service, bootstrap: str, lag: Any, number: int) -> tup
     worker = service.start_worker()
     while await lag.records() > 0 or await lag.absorbed() == 0:
         if not worker.running or time.perf_counter() - begun > READY_SECONDS:
-            raise RuntimeError(f"the worker is not ready:\n{worker.tail()}")
+            raise BenchmarkError(f"the worker is not ready:\n{worker.tail()}")
         await asyncio.sleep(POLL_SECONDS)
     return worker, time.perf_counter() - begun
+
+
+def _all_are_kept(folder: Path) -> bool:
+    """Whether there is a snapshot of every partition of stock."""
+    return len(list(folder.glob(f"*{topics.INVENTORY_STATE}-*.snapshot"))) == PARTITIONS
 
 
 def _inventory_bytes(worker: Process) -> int:

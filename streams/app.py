@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import faust
@@ -138,6 +139,7 @@ def _agent(app: App, settings: Settings, stage: Stage) -> None:
     async def recovered(partitions: list[Partition]) -> None:
         await app.flow.partitions_recovered(steps, partitions)
 
+    table.data.restore = partial(app.flow.restore, steps)
     table.data.on_recovered = recovered
     table.data.on_error = app.flow.fatal
 

@@ -35,6 +35,17 @@ class Settings(BaseSettings):
     instance: str = Field(
         "", description="static group membership: the same name after a restart, else empty"
     )
+    snapshots: str = Field(
+        "",
+        description="folder where a worker keeps its state, so that it is back at once; "
+        "empty: none, and the whole state log is read",
+    )
+    snapshot_mb: float = Field(
+        16.0,
+        ge=0,
+        description="megabytes that a state log grows by, at least, before its partition is "
+        "kept again",
+    )
     session_timeout_seconds: float = Field(
         6.0, ge=1, description="seconds of silence after which a worker counts as gone"
     )

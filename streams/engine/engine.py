@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from faust.types import TP
@@ -16,6 +17,7 @@ from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
 from streams.engine.position import UNFINISHED
 from streams.engine.sender import Appender, Sender
+from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
 from streams.engine.step import Steps, TopicPartition
 from streams.engine.transport import Consumer
@@ -30,6 +32,7 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 FATAL_EXIT = 70
+MEGABYTE = 1_000_000
 REVOKE_SECONDS = 5.0
 
 
@@ -43,6 +46,7 @@ class Engine:
         *,
         appender: Callable[[str], Appender] | None = None,
         ownership: Ownership | None = None,
+        snapshots: Snapshots | None = None,
         end: Callable[[int], None] = os._exit,
         now: Callable[[], float] = time.time,
         writer: str = "",
@@ -52,6 +56,10 @@ class Engine:
         self._consumer = consumer
         self._new_appender = appender or self._new_sender
         self._ownership = ownership or GroupOwnership(settings.kafka, consumer)
+        self._snapshots = snapshots
+        if settings.snapshots:
+            growth = int(settings.snapshot_mb * MEGABYTE)
+            self._snapshots = Snapshots(Path(settings.snapshots), growth, self._ownership)
         self._end = end
         self._now = now
         self._failpoints = Failpoints(settings.failpoint)
@@ -73,6 +81,7 @@ class Engine:
             sender,
             self._ownership,
             self._failpoints,
+            self._snapshots,
             prefix=settings.prefix,
             writer=self._writer,
             partitions=settings.partitions,
@@ -168,6 +177,12 @@ class Engine:
         return next(steps for steps in self.steps if name in steps.stage.inputs), name
 
     # -- what Faust tells
+
+    async def restore(self, steps: Steps, number: int) -> Partition | None:
+        """What was kept of a partition that is ours from now on."""
+        if self._snapshots is None:
+            return None
+        return await self._snapshots.restore(self._settings.topic(steps.stage.state), number)
 
     async def partitions_revoked(self) -> None:
         """Partitions are being taken away: all steps end first."""

@@ -7,7 +7,7 @@ be finished is undone by forgetting the second tier.
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Row
@@ -31,6 +31,21 @@ class Record(Protocol):
     timestamp: int
 
 
+class Image(NamedTuple):
+    """What a changelog comes to up to `end`; `last` is the value of the record just before it.
+
+    `position` is the merged one, `presumed` the versions at which rows of late batches are
+    taken for deleted.
+    """
+
+    number: int
+    end: int
+    last: bytes
+    position: bytes
+    presumed: dict[str, int]
+    rows: dict[str, bytes]
+
+
 class Batch(NamedTuple):
     """A step's state batch: the changed rows' last values, and last the position.
 
@@ -47,7 +62,11 @@ class Batch(NamedTuple):
 
 
 class Partition:
-    """One partition's rows and position; it is the `Rows` that transitions see."""
+    """One partition's rows and position; it is the `Rows` that transitions see.
+
+    `grown` are the bytes of changelog taken since the partition was last kept in a file, `kept`
+    the bytes of that file.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -59,6 +78,9 @@ class Partition:
         self._acked_position = rows.encode(self.position)
         self.end = 0
         self.weight = 0
+        self.grown = 0
+        self.kept = 0
+        self._last = b""
         self.to_repair: set[str] = set()
         self.late_at: int | None = None
         self._fresh: list[int] = []
@@ -108,9 +130,11 @@ class Partition:
             del self.encoded[key]
             if key not in self.changed:
                 self.live.pop(key, None)
-        self._acked_position = batch.records[-1][1]
+        self._acked_position = self._last = batch.records[-1][1]
         self.end += len(batch.records)
+        self.grown += sum([len(value) for _, value in batch.records])
         self.to_repair.clear()
+        self.late_at = None
         if len(self.live) > MAX_LIVE:
             self.live = {key: self.live[key] for key in self.changed}
 
@@ -127,12 +151,32 @@ class Partition:
         """Offsets absorbed in the state that is durable, by input topic."""
         return rows.decode(self._acked_position, Position).offsets
 
+    def image(self) -> Image | None:
+        """What the log comes to now; None while a late write stands, or a batch is not whole."""
+        if self.to_repair or self._fresh or self._again:
+            return None
+        presumed = dict(self._presumed)
+        rest = self._acked_position, presumed, dict(self.encoded)
+        return Image(self.number, self.end, self._last, *rest)
+
+    @classmethod
+    def of_image(cls, image: Image) -> Self:
+        """The partition as it was."""
+        partition = cls(image.number)
+        partition.encoded = image.rows
+        partition.position = rows.decode(image.position, Position)
+        partition._acked_position, partition._last = image.position, image.last
+        partition._presumed = image.presumed
+        partition.end = image.end
+        return partition
+
     def load(self, records: Iterable[Record]) -> None:
         """Take changelog records, merged by version: a lower one never replaces a higher."""
         encoded, fresh, prefix = self.encoded, self._fresh, PREFIX.encode()
         for record in records:
             key, value, offset = record.key or b"", record.value or b"", record.offset
             self.end = max(self.end, offset + 1)
+            self.grown += len(value)
             if key.startswith(prefix):
                 self._load_position(key.decode(), value, record)
                 continue
@@ -184,6 +228,7 @@ class Partition:
         self._lifted.clear()
         self.position = merged
         self._acked_position = rows.encode(merged)
+        self._last = value
 
     def _write_again(self, start: int, knew_all: bool) -> None:
         """A late batch, from `start` on: its rows must stand in one of ours, or be gone.

@@ -15,6 +15,7 @@ from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
 from streams.engine.sender import Appender, Destination
+from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Outputs, Raw, Stage, Work
 from streams.errors import LostLogError, OwnershipLostError
 
@@ -57,6 +58,7 @@ class Steps:
         sender: Appender,
         ownership: Ownership,
         failpoints: Failpoints,
+        snapshots: Snapshots | None,
         *,
         prefix: str,
         writer: str,
@@ -70,6 +72,7 @@ class Steps:
         self._sender = sender
         self._ownership = ownership
         self._failpoints = failpoints
+        self._snapshots = snapshots
         self._prefix = prefix
         self._topic = prefix + stage.state
         self._writer = writer
@@ -123,6 +126,7 @@ class Steps:
         for partition in owned.values():
             self.stage.opened(partition)
         self.owned = owned
+        self._keep(owned.values())
 
     def _forget_pending(self) -> None:
         self._pending.clear()
@@ -288,6 +292,7 @@ class Steps:
             await self._append(batches, generation)
             self._failpoints.reach(STATE_ACKED)
             self._tell_absorbed(partition for partition, _ in batches)
+            self._keep(partition for partition, _ in batches)
         except OwnershipLostError:
             log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
@@ -316,6 +321,11 @@ class Steps:
                 for name, offset in partition.acked_offsets.items()
             }
         )
+
+    def _keep(self, partitions: Iterable[Partition]) -> None:
+        if self._snapshots is not None:
+            for partition in partitions:
+                self._snapshots.offer(self._topic, partition)
 
     # -- another writer
 

@@ -1,6 +1,7 @@
 """The Faust table behind a stage: assignment and recovery are Faust's, the rows ours."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
@@ -17,6 +18,7 @@ class RowStore(memory.Store):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self.partitions: dict[int, Partition] = {}
+        self.restore: Callable[[int], Awaitable[Partition | None]] | None = None
         self.on_recovered: Callable[[list[Partition]], Any] | None = None
         self.on_error: Callable[[BaseException], None] | None = None
 
@@ -44,11 +46,20 @@ class RowStore(memory.Store):  # type: ignore[misc]
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Drop partitions that are gone or new; those that stay keep their memory."""
+        """Drop partitions that are gone or new; those that stay keep their memory.
+
+        What is new begins with what was kept of it.
+        """
         topic = self.table.changelog_topic.get_topic_name()
         for tp in revoked | newly_assigned:
             if tp.topic == topic:
                 self.partitions.pop(tp.partition, None)
+        if self.restore is None:
+            return
+        new = sorted(tp.partition for tp in newly_assigned if tp.topic == topic)
+        for found in await asyncio.gather(*map(self.restore, new)):
+            if found is not None:
+                self.partitions[found.number] = found
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The last changelog offset that memory holds: Faust reads on from there."""

@@ -89,7 +89,14 @@ def repeated_origins(harness: Harness) -> int:
     return sum(times - 1 for times in origins.values())
 
 
-def test_twenty_kills_lose_nothing_and_double_nothing(harness):
+@pytest.mark.parametrize("kept", ["nothing", "snapshots"])
+def test_twenty_kills_lose_nothing_and_double_nothing(harness, tmp_path, kept):
+    if kept == "snapshots":
+        harness.service.environ |= {
+            "ONHAND_SNAPSHOTS": str(tmp_path),
+            "ONHAND_SNAPSHOT_MB": "0.05",
+            "ONHAND_LOG_LEVEL": "info",
+        }
     dice = random.Random(20)
     load = Load(seed=20)
     harness.service.start_api()
@@ -109,6 +116,8 @@ def test_twenty_kills_lose_nothing_and_double_nothing(harness):
     harness.settle(120)
     assert rows_that_differ(harness, load) == []
     assert repeated_origins(harness) >= 1, "no crash made a stage emit anything again"
+    restored = [one for one in workers.values() if "rows from a snapshot" in one.tail(1000)]
+    assert bool(restored) == (kept == "snapshots")
     assert harness.service.digest() == harness.service.digest(replay=True)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,8 @@ from faust.types import TP
 from models.reference import Catalog
 from streams.decisions import TICK_KEY, tick
 from streams.engine.engine import Engine
+from streams.engine.snapshots import Snapshots
+from streams.engine.stage import Stage
 from streams.engine.step import Steps
 from streams.engine.tables import RowStore
 from streams.intake import Intake
@@ -24,6 +28,9 @@ from tests.simulation.broker import EPOCH_MS, Broker, Group, ProduceError, read_
 from tests.simulation.scheduler import Scheduler
 
 HEARTBEAT = 1.0
+GROWTH = 3_000
+"""Bytes of a state log between two snapshots."""
+
 FETCH = 12
 """Records that a fetch returns at most, per partition."""
 
@@ -138,6 +145,7 @@ class Node:
         broker: Broker,
         group: Group,
         settings: Settings,
+        disk: Path,
     ) -> None:
         self.process = process
         self.broker = broker
@@ -154,6 +162,7 @@ class Node:
             lambda: self._consumer,
             appender=lambda name: Appender(broker),
             ownership=Ownership(self),
+            snapshots=Snapshots(disk, GROWTH, Ownership(self), self._in_thread),
             end=self.die,
             now=lambda: EPOCH_MS / 1000 + loop.time(),
             writer=f"node-{process}",
@@ -162,9 +171,22 @@ class Node:
         self._orders = Orders(routing, self._settings)
         self._reservations = routing.reservations
         stages = (Intake(routing, Catalog()), self._orders, Inventory(routing))
-        self._tables = [
-            (self.engine.add(stage), _table(stage.state, self.engine.fatal)) for stage in stages
-        ]
+        self._tables = [self._table(stage) for stage in stages]
+
+    def _table(self, stage: Stage) -> tuple[Steps, RowStore]:
+        """The real store, behind a table that knows no more than its changelog's name."""
+        steps = self.engine.add(stage)
+        store = RowStore.__new__(RowStore)
+        store.partitions = {}
+        store.on_error = self.engine.fatal
+        store.restore = partial(self.engine.restore, steps)
+        changelog = SimpleNamespace(get_topic_name=lambda: stage.state)
+        store.table = SimpleNamespace(changelog_topic=changelog)
+        return steps, store
+
+    async def _in_thread(self, work: Callable[[], int]) -> int:
+        await asyncio.sleep(self.broker.latency())
+        return work()
 
     def die(self, code: int = -9) -> None:
         """End here and now."""
@@ -278,13 +300,3 @@ class Node:
             store.apply_changelog_batch([SimpleNamespace(message=message)], None, None)
             at = run[-1].offset + 1
         return True
-
-
-def _table(topic: str, fatal: Callable[[BaseException], None]) -> RowStore:
-    """The real store, behind a table that knows no more than its changelog's name."""
-    store = RowStore.__new__(RowStore)
-    store.partitions = {}
-    store.on_error = fatal
-    changelog = SimpleNamespace(get_topic_name=lambda: topic)
-    store.table = SimpleNamespace(changelog_topic=changelog)
-    return store

@@ -8,13 +8,14 @@ from unittest.mock import patch
 
 from models import rows
 from streams.engine.engine import Engine
-from streams.engine.partition import Partition, Record
+from streams.engine.partition import Image, Partition, Record
 from streams.engine.position import Position
 from streams.engine.step import Step, Steps
 from streams.errors import OwnershipLostError
 from tests.simulation.node import Appender
 
 _send_state = Appender.send_state
+_image = Partition.image
 
 
 async def _state_first(self: Steps, outputs: Any, batches: Any, generation: int) -> None:
@@ -88,6 +89,13 @@ def _remember_step(self: Steps, partition: Partition) -> None:
     self.stage.closed(partition.number)
 
 
+def _image_with_a_row_less(self: Partition) -> Image | None:
+    image = _image(self)
+    if image is not None:
+        image.rows.popitem()
+    return image
+
+
 def _take_any_run(self: Steps, runs: Any) -> None:
     for source, run in runs.items():
         if source in self._next and run:
@@ -137,6 +145,7 @@ PLANTED: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
     "an unfinished step is remembered": [(Steps, "_forget_step", _remember_step)],
     "steps overlap": [(Steps, "run", _run_without_waiting)],
     "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],
+    "a snapshot is not whole": [(Partition, "image", _image_with_a_row_less)],
     "any run is taken": [(Steps, "offer", _take_any_run)],
 }
 

@@ -6,10 +6,12 @@ import hashlib
 import itertools
 import json
 import logging
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +20,7 @@ from models import arrival, movements, rows, stock, topics
 from models.ledger import decode as decode_ledger
 from models.stock import StockRow
 from streams import allocations, inventory, orders
+from streams.engine import snapshots
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX, Position
 from streams.engine.stage import Outputs, Stage, Work
@@ -54,6 +57,7 @@ SMALL: dict[Any, dict[str, int]] = {
     orders: {"EXPIRIES": 1},
     arrival: {"CHUNK": 4, "MAX_CHUNKS": 2},
     stock: {"RECENT": 2, "MAX_CHUNKS": 4},
+    snapshots: {"CHUNK": 5},
 }
 """Limits so small that a short run goes past them: cursors, chunks, sums and deletes occur."""
 
@@ -90,7 +94,8 @@ class World:
         logging.disable(logging.CRITICAL)
         asyncio.set_event_loop(loop)
         try:
-            with small_limits():
+            with small_limits(), tempfile.TemporaryDirectory() as disks:
+                self.disks = Path(disks)
                 loop.run_until_complete(self._run())
         finally:
             asyncio.set_event_loop(None)
@@ -140,7 +145,9 @@ class World:
 
     def _start(self) -> None:
         number = len(self.nodes) + 1
-        node = Node(number, self.loop, self.random, self.broker, self.group, self.settings)
+        # A new process finds what another one has kept, now or long ago.
+        disk = self.disks / str(self.random.randrange(NODES))
+        node = Node(number, self.loop, self.random, self.broker, self.group, self.settings, disk)
         self.nodes.append(node)
         self.tell(f"node {number} starts")
         self.loop.spawn(number, node.run)
