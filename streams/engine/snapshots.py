@@ -76,18 +76,25 @@ class Snapshots:
         self._growth = growth
         self._ownership = ownership
         self._in_thread = in_thread
+        self._due: dict[tuple[str, int], Partition] = {}
         self._writing: asyncio.Task[None] | None = None
 
     def offer(self, topic: str, partition: Partition) -> None:
-        """Keep the partition as it is now, if its log has grown enough; one at a time."""
-        if self._writing is not None and not self._writing.done():
-            return
+        """Keep the partition soon, if its log has grown enough; one after the other."""
         if partition.grown <= max(self._growth, partition.kept):
             return
-        image = partition.image()
-        if image is not None:
-            partition.grown = 0
-            self._writing = asyncio.create_task(self._write(topic, image, partition))
+        self._due[topic, partition.number] = partition
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_all())
+
+    async def _write_all(self) -> None:
+        while self._due:
+            (topic, number), partition = next(iter(self._due.items()))
+            del self._due[topic, number]
+            image = partition.image()
+            if image is not None:
+                partition.grown = 0
+                await self._write(topic, image, partition)
 
     async def _write(self, topic: str, image: Image, partition: Partition) -> None:
         try:

@@ -94,6 +94,23 @@ def test_what_was_kept_comes_back(tmp_path, changelog, partition):
     assert not found.to_repair
 
 
+def test_all_that_are_due_are_kept_one_after_the_other(tmp_path, changelog, partition):
+    kept = snapshots(tmp_path, changelog)
+    other = Partition(NUMBER + 1)
+    step(other, Changelog(), 1)
+
+    async def run():
+        kept.offer(TOPIC, partition)
+        kept.offer(TOPIC, other)
+        await kept._writing
+
+    asyncio.run(run())
+    assert {one.name for one in tmp_path.iterdir()} == {
+        f"{TOPIC}-{NUMBER}.snapshot",
+        f"{TOPIC}-{NUMBER + 1}.snapshot",
+    }
+
+
 def test_nothing_was_kept(tmp_path, changelog):
     assert restored(snapshots(tmp_path, changelog)) is None
 
