@@ -107,30 +107,28 @@ class Answer(NamedTuple):
         return Response(self.body, self.status, self.headers, JSON if self.body else None)
 
 
-async def answer_one(
-    state: State, sku: str, location: str, known_etag: str | None
-) -> Answer | None:
-    """The answer for one key; None where nothing ever touched it."""
+async def answer_one(state: State, sku: str, location: str, known_etag: str | None) -> Answer:
+    """The answer for one key. Raises Problem where nothing ever touched it."""
     state.must_have_caught_up()
     (stock,) = await state.view.stocks([(sku, location)])
     headers = await lag(state)
     if stock is None:
-        return None
+        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
     headers["ETag"] = etag = f'"{stock.version}.{stock.gaps}"'
     if known_etag == etag:
         return Answer(304, headers, b"")
     return Answer(200, headers, stock.body())
 
 
-async def answer_everywhere(state: State, sku: str) -> Answer | None:
-    """The answer for all locations of a SKU; None where nothing ever touched it."""
+async def answer_everywhere(state: State, sku: str) -> Answer:
+    """The answer for all locations of a SKU. Raises Problem where nothing ever touched it."""
     state.must_have_caught_up()
     locations = await state.view.locations(sku)
     stocks = await state.view.stocks([(sku, location) for location in locations])
     headers = await lag(state)
     found = [stock for stock in stocks if stock is not None]
     if not found:
-        return None
+        raise Problem(404, "not_found", "nothing ever touched this SKU")
     body = b'{"sku":%b,"network_available":%d,"locations":[%b]}' % (
         msgspec.json.encode(sku),
         network_available(found),
@@ -164,18 +162,13 @@ async def one(request: Request, sku: str, location: str) -> Response:
     """What of a SKU is at a location, what can be promised, and how fresh that is."""
     etag = request.headers.get("if-none-match")
     answer = await answer_one(state_of(request), decoded(sku), decoded(location), etag)
-    if answer is None:
-        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
     return answer.response()
 
 
 @router.get("/{sku}", responses={200: {"model": Network}, 404: {"description": "never touched"}})
 async def everywhere(request: Request, sku: str) -> Response:
     """A SKU at all its locations, and what the network of them can promise."""
-    answer = await answer_everywhere(state_of(request), decoded(sku))
-    if answer is None:
-        raise Problem(404, "not_found", "nothing ever touched this SKU")
-    return answer.response()
+    return (await answer_everywhere(state_of(request), decoded(sku))).response()
 
 
 @router.post("/query")

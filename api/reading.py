@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.availability import Answer, answer_everywhere, answer_many, answer_one
 from api.metrics import observe
+from api.problems import Problem
 from api.state import State
 
 _PREFIX: Final = b"/v1/availability/"
@@ -46,7 +47,7 @@ class Reads:
             path: bytes = scope.get("raw_path", b"").partition(b"?")[0]
             if path.startswith(_PREFIX) and path.isascii():
                 if scope["method"] == "GET":
-                    if await self._get(scope, path, send):
+                    if await self._get(scope, path, receive, send):
                         return
                 elif (
                     scope["method"] == "POST" and path == _QUERY.encode() and self._is_plain(scope)
@@ -66,7 +67,7 @@ class Reads:
         is_json = kind.partition(b";")[0].strip().lower() == _JSON
         return is_json and length.isdigit() and int(length) <= most
 
-    async def _get(self, scope: Scope, path: bytes, send: Send) -> bool:
+    async def _get(self, scope: Scope, path: bytes, receive: Receive, send: Send) -> bool:
         """Answer a read of one key or of a SKU's locations; whether that could be done."""
         begun = time.perf_counter()
         names = path[len(_PREFIX) :].decode().split("/")
@@ -75,17 +76,18 @@ class Reads:
         if b"%" in path:
             names = [unquote(name) for name in names]
         state: State = self._app.state.onhand
+        sku, *rest = names
+        route = _ONE if rest else _EVERYWHERE
         try:
-            sku, *rest = names
             if rest:
-                route = _ONE
                 answer = await answer_one(state, sku, rest[0], _known_etag(scope))
             else:
-                route = _EVERYWHERE
                 answer = await answer_everywhere(state, sku)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            observe(route, problem.status, begun)
+            return True
         except Exception:  # noqa: BLE001 - the route meets it again, and says what it is
-            return False
-        if answer is None:
             return False
         await _send(answer, send)
         observe(route, answer.status, begun)

@@ -7,6 +7,13 @@ collect for a few milliseconds takes a fraction, and is later by less than that.
 
 from typing import Final, NamedTuple
 
+READER_BYTES: Final = 8 * 1024 * 1024
+"""What a connection to Kafka takes in before it is told to wait.
+
+aiokafka's 64 KiB make a large answer come in by as many turns of the loop, each as long as
+whatever else is done in it: a reader that is behind, beside much else, falls back further.
+"""
+
 WINDOW_SECONDS: Final = 0.05
 BUSY_FETCHES: Final = 4
 """Fetches with records in a window, from which on the broker may collect."""

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition, conn
 
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
-from models.pacing import Pace
+from models.pacing import READER_BYTES, Pace
 from models.rows import head
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled. Raises KafkaError where the logs can't be read."""
+        conn.READER_LIMIT = READER_BYTES
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             fetch_max_wait_ms=_IDLE_WAIT_MS,

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from aiokafka import TopicPartition
+from aiokafka import TopicPartition, conn
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as kafka
 from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from models.pacing import Pace
+from models.pacing import READER_BYTES, Pace
 from streams.engine.stage import Raw
 
 BUSY_WAIT_MS = 5
@@ -261,4 +261,5 @@ class Transport(kafka.Transport):  # type: ignore[misc]
 
 def register() -> None:
     """Make `onhand://` a transport that Faust knows."""
+    conn.READER_LIMIT = READER_BYTES
     drivers.TRANSPORTS.aliases["onhand"] = f"{__name__}:Transport"
