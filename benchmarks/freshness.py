@@ -4,9 +4,11 @@ Under a steady load, and the same again while one store's backlog is absorbed.
 """
 
 import asyncio
+import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,16 +65,23 @@ async def _run(
 async def _burst(
     events: int, bootstrap: str, sending: Sending, lag: Lag, load: Iterator[Any]
 ) -> dict[str, Any]:
-    """Others' freshness from the end of a burst's appending to the end of its absorbing."""
-    backlog = list(_burst_of(events))
-    begun = time.perf_counter()
-    producing = asyncio.create_task(produce(backlog, bootstrap, PREFIX, PARTITIONS))
-    probes: list[Probe] = []
-    # The load itself is a second's worth behind at most.
-    while not producing.done() or await lag.records() > BESIDE + events // 100:
-        probes += await sending.at(BESIDE, 1.0, load)
-    await producing
+    """Others' freshness while a burst is appended, by another process, and absorbed."""
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        producing = loop.run_in_executor(pool, _append, events, bootstrap)
+        while await lag.records() <= BESIDE and not producing.done():
+            await sending.at(BESIDE, 1.0, load)
+        begun = time.perf_counter()
+        probes: list[Probe] = []
+        # The load itself is a second's worth behind at most.
+        while not producing.done() or await lag.records() > BESIDE + events // 100:
+            probes += await sending.at(BESIDE, 1.0, load)
+        await producing
     return {"events": events, "seconds": round(time.perf_counter() - begun, 1), **_told(probes)}
+
+
+def _append(events: int, bootstrap: str) -> None:
+    asyncio.run(produce(list(_burst_of(events)), bootstrap, PREFIX, PARTITIONS))
 
 
 def _burst_of(events: int) -> Backlog:

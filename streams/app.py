@@ -20,6 +20,7 @@ from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Sender
 from streams.engine.stage import Stage
+from streams.engine.step import MAX_PENDING_BYTES
 from streams.engine.tables import RawSchema
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -82,7 +83,7 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=16,
         broker_max_poll_records=settings.step_records,
-        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_max_fetch_size=MAX_PENDING_BYTES,
         consumer_group_instance_id=settings.instance or None,
         broker_session_timeout=settings.session_timeout_seconds,
         # By a heartbeat a worker learns that another one has come or gone.

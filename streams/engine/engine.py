@@ -81,14 +81,15 @@ class Engine:
             sender,
             self._ownership,
             self._failpoints,
-            self._snapshots,
             prefix=settings.prefix,
             writer=self._writer,
             partitions=settings.partitions,
             step_records=settings.step_records,
+            step_seconds=settings.step_ms / 1000,
             seek=self._seek_back,
             absorbed=self._note_absorbed,
             fatal=self.fatal,
+            snapshots=self._snapshots,
         )
         self.steps.append(steps)
         self._senders.append(sender)
@@ -121,13 +122,12 @@ class Engine:
 
     # -- what the transport asks
 
-    def crowded(self) -> frozenset[str]:
-        """Input topics that have enough records waiting."""
+    def crowded(self) -> frozenset[TopicPartition]:
+        """Inputs that have enough records waiting."""
         return frozenset(
-            self._settings.topic(name)
+            (self._settings.topic(name), number)
             for steps in self.steps
-            if steps.crowded
-            for name in steps.stage.inputs
+            for name, number in steps.crowded()
         )
 
     def absorbed(self) -> dict[TopicPartition, int]:

@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 TopicPartition = tuple[str, int]
 
-MAX_PENDING_STEPS = 3
-"""Steps' worth of records that may wait; past it the stage is not fetched for."""
+MAX_PENDING_BYTES = 1024 * 1024
+"""What may wait of one input partition; past it that one is not fetched, and others are."""
 
-SLICE = 64
+SLICE_BYTES = 16 * 1024
 SLICE_SECONDS = 0.01
-"""Records taken at once, and how long a stage absorbs before others have their turn."""
+"""What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
@@ -47,6 +47,7 @@ class Step:
         self.works: dict[int, Work] = {}
         self.outputs: Outputs = {}
         self.size = 0
+        self.spent = 0.0
 
 
 class Steps:
@@ -58,15 +59,16 @@ class Steps:
         sender: Appender,
         ownership: Ownership,
         failpoints: Failpoints,
-        snapshots: Snapshots | None,
         *,
         prefix: str,
         writer: str,
         partitions: int,
         step_records: int,
+        step_seconds: float,
         seek: Callable[[str, int, int], None],
         absorbed: Callable[[Mapping[TopicPartition, int]], None],
         fatal: Callable[[BaseException], None],
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.stage = stage
         self._sender = sender
@@ -78,6 +80,7 @@ class Steps:
         self._writer = writer
         self._partitions = partitions
         self._step_records = step_records
+        self._step_seconds = step_seconds
         self._seek = seek
         self._absorbed = absorbed
         self._fatal = fatal
@@ -86,16 +89,16 @@ class Steps:
         self._next: dict[TopicPartition, int] = {}
         self._starts: dict[TopicPartition, int] = {}
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
+        self._bytes: dict[TopicPartition, int] = {}
         self._count = 0
         self._generation = 0
         self._wake = asyncio.Event()
         self._step = Step()
         self._flight: asyncio.Task[None] | None = None
 
-    @property
-    def crowded(self) -> bool:
-        """Whether enough records wait already."""
-        return self._count >= MAX_PENDING_STEPS * self._step_records
+    def crowded(self) -> list[TopicPartition]:
+        """Inputs of which enough records wait already."""
+        return [source for source, waiting in self._bytes.items() if waiting >= MAX_PENDING_BYTES]
 
     # -- ownership
 
@@ -130,6 +133,7 @@ class Steps:
 
     def _forget_pending(self) -> None:
         self._pending.clear()
+        self._bytes.clear()
         self._next.clear()
         self._count = 0
         self._step = Step()
@@ -143,6 +147,7 @@ class Steps:
         self._next[topic, partition] = self._starts[topic, partition] = offset
         self._holes.pop((topic, partition), None)
         self._pending[topic, partition] = deque()
+        self._bytes[topic, partition] = 0
 
     # -- arrival
 
@@ -167,10 +172,14 @@ class Steps:
                 if not records:
                     continue
             self._next[source] = records[-1].offset + 1
-            self._pending[source].extend(records)
-            self._count += len(records)
+            self._wait(source, records)
         if self._count:
             self._wake.set()
+
+    def _wait(self, source: TopicPartition, records: list[Raw]) -> None:
+        self._pending[source].extend(records)
+        self._bytes[source] += _size(records)
+        self._count += len(records)
 
     # -- the protocol
 
@@ -186,9 +195,10 @@ class Steps:
                 if not self._count:
                     await self._idle()
                 while self._has_room():
-                    until = time() + SLICE_SECONDS
-                    while self._has_room() and time() < until:
+                    begun = time()
+                    while self._has_room() and time() < begun + SLICE_SECONDS:
                         self._absorb_slice()
+                    self._step.spent += time() - begun
                     # The senders, the fetcher and the other stages have their turn.
                     await asyncio.sleep(0)
                 if self._flight is not None:
@@ -201,7 +211,10 @@ class Steps:
             self._fatal(error)
 
     def _has_room(self) -> bool:
-        return self._count > 0 and self._step.size < self._step_records
+        step = self._step
+        return (
+            self._count > 0 and step.size < self._step_records and step.spent < self._step_seconds
+        )
 
     async def _idle(self) -> None:
         """Wait for records; meanwhile look whether the state logs are where they were left."""
@@ -217,7 +230,7 @@ class Steps:
 
     def _absorb_slice(self) -> None:
         step = self._step
-        for source, records in self._take(SLICE):
+        for source, records in self._take():
             topic, number = source
             partition = self.owned.get(number)
             if partition is None:
@@ -233,18 +246,25 @@ class Steps:
                 step.size = self._step_records
                 self._give_back(source, records[done:])
 
-    def _take(self, limit: int) -> list[tuple[TopicPartition, list[Raw]]]:
-        ready = [(source, waiting) for source, waiting in self._pending.items() if waiting]
-        share = max(1, limit // max(1, len(ready)))
+    def _take(self) -> list[tuple[TopicPartition, list[Raw]]]:
+        """A slice: as many bytes of each input that has any, at least a record."""
+        ready = sorted(source for source, waiting in self._pending.items() if waiting)
+        share = SLICE_BYTES // max(1, len(ready))
         taken = []
-        for source, waiting in sorted(ready):
-            number = min(share, len(waiting))
-            taken.append((source, [waiting.popleft() for _ in range(number)]))
-            self._count -= number
+        for source in ready:
+            waiting, records, size = self._pending[source], [], 0
+            while waiting and size < share:
+                record = waiting.popleft()
+                size += len(record.value or b"")
+                records.append(record)
+            taken.append((source, records))
+            self._bytes[source] -= size
+            self._count -= len(records)
         return taken
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extendleft(reversed(records))
+        self._bytes[source] += _size(records)
         self._count += len(records)
 
     def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
@@ -420,3 +440,7 @@ class Steps:
     def _must_own(self, generation: int) -> None:
         if generation != self._generation:
             raise OwnershipLostError
+
+
+def _size(records: list[Raw]) -> int:
+    return sum([len(record.value or b"") for record in records])

@@ -29,8 +29,8 @@ class Flow(Protocol):
     fetch_wait_ms: int
     inputs: frozenset[str]
 
-    def crowded(self) -> frozenset[str]:
-        """Input topics, as the broker names them, that have enough records waiting."""
+    def crowded(self) -> frozenset[tuple[str, int]]:
+        """Inputs, by broker topic and partition, that have enough records waiting."""
 
     def absorbed(self) -> dict[tuple[str, int], int]:
         """Offsets absorbed since last asked, by broker topic and partition."""
@@ -111,7 +111,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         active = self._get_active_partitions()
         crowded = self._flow.crowded()
         if crowded:
-            active = {tp for tp in active if tp.topic not in crowded}
+            active = {tp for tp in active if tp not in crowded}
             timeout = 0.005
         if not active:
             await asyncio.sleep(0.002 if crowded else 0.02)

@@ -122,7 +122,7 @@ class Consumer:
         crowded = self._node.engine.crowded()
         runs: dict[str, dict[tuple[str, int], list[Any]]] = {}
         for tp, position in self.positions.items():
-            if tp.topic in crowded:
+            if tp in crowded:
                 continue
             run = self._node.broker.logs[tp].read(position, self._random.randint(1, FETCH))
             if run:

@@ -10,7 +10,7 @@ from models import rows
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition, Record
 from streams.engine.position import Position
-from streams.engine.step import Step, Steps
+from streams.engine.step import Steps
 from streams.errors import OwnershipLostError
 from tests.simulation.node import Appender
 
@@ -64,10 +64,7 @@ def _load_last(self: Partition, records: Iterable[Record]) -> None:
 
 
 async def _keep_submitting(self: Steps, seconds: float) -> None:
-    self._pending.clear()
-    self._next.clear()
-    self._count = 0
-    self._step = Step()
+    self._forget_pending()
     for partition in self.owned.values():
         self._forget_step(partition)
     self.owned = {}
@@ -100,8 +97,7 @@ def _take_any_run(self: Steps, runs: Any) -> None:
     for source, run in runs.items():
         if source in self._next and run:
             self._next[source] = run[-1].offset + 1
-            self._pending[source].extend(run)
-            self._count += len(run)
+            self._wait(source, run)
     if self._count:
         self._wake.set()
 
