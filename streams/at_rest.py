@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from models import rows
 from streams.engine.position import Position
-from streams.engine.sender import Sender
+from streams.engine.sender import Sender, StateRecord
 from streams.errors import NotAtRestError
 from streams.settings import Settings
 from streams.supervisor import PROCESSES
@@ -73,7 +73,7 @@ async def append(
     position.version += 1
     position.rows = len(batch)
     place = settings.topic(state), position.partition
-    records = [*batch, (position.key.encode(), rows.encode(position))]
+    records: list[StateRecord] = [*batch, (position.key.encode(), rows.encode(position))]
     landed = await sender.send_state({place: records})
     if landed[place] != position.base:
         raise NotAtRestError(f"someone else writes to {place[0]}")

@@ -89,6 +89,8 @@ class Engine:
             seek=self._seek_back,
             absorbed=self._note_absorbed,
             fatal=self.fatal,
+            now_ms=lambda: int(self._now() * 1000),
+            lag_ms=int(settings.compaction_lag_hours * 3_600_000),
             snapshots=self._snapshots,
         )
         self.steps.append(steps)

@@ -5,15 +5,19 @@ Two tiers. `encoded` is what the changelog holds as of the last acknowledged ste
 be finished is undone by forgetting the second tier.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Row
+from streams.engine.deletes import Deletes, Tombstone, version_of
 from streams.engine.position import PREFIX, Position
 
 R = TypeVar("R", bound=Row)
+
+_LONGEST_DELETED: Final = 64
+"""Bytes: no row that says that it is deleted is longer."""
 
 MAX_LIVE: Final = 100_000
 """Decoded rows kept between steps."""
@@ -29,13 +33,14 @@ class Record(Protocol):
     value: bytes | None
     offset: int
     timestamp: int
+    headers: Sequence[tuple[str, bytes]]
 
 
 class Image(NamedTuple):
     """What a changelog comes to up to `end`; `last` is the value of the record just before it.
 
     `position` is the merged one, `presumed` the versions at which rows of late batches are
-    taken for deleted.
+    taken for deleted, `deletes` the rows that wait for their tombstones.
     """
 
     number: int
@@ -43,22 +48,38 @@ class Image(NamedTuple):
     last: bytes
     position: bytes
     presumed: dict[str, int]
+    deletes: list[tuple[int, bytes]]
     rows: dict[str, bytes]
 
 
 class Batch(NamedTuple):
-    """A step's state batch: the changed rows' last values, and last the position.
+    """A step's state batch: the changed rows' last values, tombstones, and last the position.
 
-    `keys` are those of the rows in the same order, `deleted` the ones that go.
+    `keys` and `values` are those of the rows in the same order, `deleted` the ones that go and
+    at which version; `at` is when, in milliseconds.
     """
 
     keys: list[str]
-    records: list[tuple[bytes, bytes]]
-    deleted: list[str]
+    values: list[bytes]
+    forgotten: list[tuple[str, int]]
+    last: tuple[str, bytes]
+    deleted: list[tuple[str, int]]
+    at: int
 
-    def position(self) -> Position:
-        """The position that the batch ends with."""
-        return rows.decode(self.records[-1][1], Position)
+    @property
+    def records(self) -> list[tuple[bytes, bytes | Tombstone]]:
+        """What is appended: keys and values."""
+        found: list[tuple[bytes, bytes | Tombstone]] = [
+            (key.encode(), value) for key, value in zip(self.keys, self.values, strict=True)
+        ]
+        found += [(key.encode(), Tombstone(version)) for key, version in self.forgotten]
+        found.append((self.last[0].encode(), self.last[1]))
+        return found
+
+    @property
+    def size(self) -> int:
+        """How many records that are."""
+        return len(self.keys) + len(self.forgotten) + 1
 
 
 class Partition:
@@ -87,6 +108,8 @@ class Partition:
         self._again: dict[str, int] = {}
         self._presumed: dict[str, int] = {}
         self._lifted: dict[str, bytes] = {}
+        self._deletes = Deletes()
+        self._deleted_at: dict[str, int] = {}
 
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
@@ -110,29 +133,46 @@ class Partition:
         self.put(key, Deleted(version=version))
         self._deleted.append(key)
 
-    def cut(self, writer: str, partitions: int) -> Batch:
-        """Close the step: its state batch. What changes from now on is the next step's."""
-        records = [(key.encode(), rows.encode(self.live[key])) for key in self.changed]
-        position = self.position
-        position.version += 1
-        position.base, position.rows = self.end, len(records)
-        position.writer, position.partitions = writer, partitions
-        records.append((position.key.encode(), rows.encode(position)))
-        gone = [key for key in self._deleted if type(self.live[key]) is Deleted]
-        batch = Batch(list(self.changed), records, gone)
+    def cut(self, writer: str, partitions: int, at: int = 0, horizon: int = 0) -> Batch:
+        """Close the step: its state batch. What changes from now on is the next step's.
+
+        It is now `at`; of rows that were deleted before `horizon` the log may forget the keys.
+        """
+        values = [rows.encode(self.live[key]) for key in self.changed]
+        forgotten = [
+            (key, version)
+            for key, version in self._deletes.due(horizon)
+            if key not in self.changed and key not in self.encoded
+        ]
+        gone = [
+            (key, self.live[key].version)
+            for key in self._deleted
+            if type(self.live[key]) is Deleted
+        ]
+        last = self._last_of(writer, partitions, len(values) + len(forgotten))
+        batch = Batch(list(self.changed), values, forgotten, last, gone, at)
         self.changed, self._deleted, self.weight = {}, [], 0
         return batch
 
+    def _last_of(self, writer: str, partitions: int, number: int) -> tuple[str, bytes]:
+        """The position that a batch of `number` other records ends with."""
+        position = self.position
+        position.version += 1
+        position.base, position.rows = self.end, number
+        position.writer, position.partitions = writer, partitions
+        return position.key, rows.encode(position)
+
     def acknowledge(self, batch: Batch) -> None:
         """The batch is durable: what it holds is the state from now on."""
-        self.encoded.update(zip(batch.keys, (value for _, value in batch.records), strict=False))
-        for key in batch.deleted:
+        self.encoded.update(zip(batch.keys, batch.values, strict=True))
+        for key, _ in batch.deleted:
             del self.encoded[key]
             if key not in self.changed:
                 self.live.pop(key, None)
-        self._acked_position = self._last = batch.records[-1][1]
-        self.end += len(batch.records)
-        self.grown += sum([len(value) for _, value in batch.records])
+        self._deletes.add(batch.at, batch.deleted)
+        self._acked_position = self._last = batch.last[1]
+        self.end += batch.size
+        self.grown += sum(map(len, batch.values))
         self.to_repair.clear()
         self.late_at = None
         if len(self.live) > MAX_LIVE:
@@ -156,7 +196,7 @@ class Partition:
         if self.to_repair or self._fresh or self._again:
             return None
         presumed = dict(self._presumed)
-        rest = self._acked_position, presumed, dict(self.encoded)
+        rest = self._acked_position, presumed, self._deletes.kept(), dict(self.encoded)
         return Image(self.number, self.end, self._last, *rest)
 
     @classmethod
@@ -167,6 +207,7 @@ class Partition:
         partition.position = rows.decode(image.position, Position)
         partition._acked_position, partition._last = image.position, image.last
         partition._presumed = image.presumed
+        partition._deletes = Deletes(image.deletes)
         partition.end = image.end
         return partition
 
@@ -174,13 +215,19 @@ class Partition:
         """Take changelog records, merged by version: a lower one never replaces a higher."""
         encoded, fresh, prefix = self.encoded, self._fresh, PREFIX.encode()
         for record in records:
-            key, value, offset = record.key or b"", record.value or b"", record.offset
+            key, value, offset = record.key or b"", record.value, record.offset
+            if value is None:
+                value = rows.encode(Deleted(version=version_of(record.headers)))
             self.end = max(self.end, offset + 1)
             self.grown += len(value)
             if key.startswith(prefix):
                 self._load_position(key.decode(), value, record)
                 continue
             name = key.decode()
+            if record.value is None:
+                self._deleted_at.pop(name, None)
+            elif len(value) < _LONGEST_DELETED and b'"deleted":true' in value:
+                self._deleted_at[name] = record.timestamp
             known = encoded.get(name)
             if known is None:
                 # It comes last in `encoded`, as its offset does here.
@@ -255,21 +302,23 @@ class Partition:
         self._acked_position = rows.encode(self.position)
 
     def recovered(self) -> None:
-        """Recovery is over: rows that are gone need not be remembered any more."""
+        """Recovery is over: rows that are gone are remembered only for their tombstones."""
+        deleted = {}
         for name in [name for name, value in self.encoded.items() if b'"deleted":true' in value]:
-            if name not in self.to_repair and rows.head(self.encoded[name])[1]:
+            version, gone = rows.head(self.encoded[name])
+            if name not in self.to_repair and gone:
                 del self.encoded[name]
+                if name in self._deleted_at:
+                    deleted[name] = self._deleted_at[name], version
+        self._deletes.add_all(deleted)
+        self._deleted_at.clear()
 
-    def repairs(self, writer: str, partitions: int) -> Batch | None:
+    def repairs(self, writer: str, partitions: int, at: int = 0) -> Batch | None:
         """The batch that makes each key's last record its newest again; None if all are."""
         if not self.to_repair:
             return None
         names = sorted(name for name in self.to_repair if not name.startswith(PREFIX))
-        position = self.position
-        position.version += 1
-        position.base, position.rows = self.end, len(names)
-        position.writer, position.partitions = writer, partitions
-        records = [(name.encode(), self.encoded[name]) for name in names]
-        records.append((position.key.encode(), rows.encode(position)))
-        gone = [name for name in names if rows.head(self.encoded[name])[1]]
-        return Batch(names, records, gone)
+        values = [self.encoded[name] for name in names]
+        heads = zip(names, map(rows.head, values), strict=True)
+        gone = [(name, version) for name, (version, is_gone) in heads if is_gone]
+        return Batch(names, values, [], self._last_of(writer, partitions, len(names)), gone, at)

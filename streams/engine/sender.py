@@ -5,10 +5,11 @@ only once acknowledged, so that a failed one is never overtaken.
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from streams.engine.deletes import Tombstone
 from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
 
 Headers = list[tuple[str, bytes]]
@@ -16,6 +17,9 @@ Record = tuple[bytes | None, bytes, Headers]
 """Key, value, headers."""
 
 NO_HEADERS: Final[Headers] = []
+
+StateRecord = tuple[bytes, bytes | Tombstone]
+"""Key and value of a row, or that its key may be forgotten."""
 
 Destination = tuple[str, int]
 """Topic as the broker names it, partition."""
@@ -41,7 +45,7 @@ class Appender(Protocol):
         """Append a step's outputs, one batch per destination and round, and await every ack."""
 
     async def send_state(
-        self, states: dict[Destination, list[tuple[bytes, bytes]]]
+        self, states: dict[Destination, list[StateRecord]]
     ) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
 
@@ -105,14 +109,14 @@ class Sender:
         return left
 
     async def send_state(
-        self, states: dict[Destination, list[tuple[bytes, bytes]]]
+        self, states: dict[Destination, list[StateRecord]]
     ) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
         acks = []
         for (topic, partition), records in states.items():
             batch = self._producer.create_batch()
             for key, value in records:
-                if batch.append(key=key, value=value, timestamp=None) is None:
+                if _append(batch, key, value) is None:
                     raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
             batch.close()
             acks.append(await self._producer.send_batch(batch, topic, partition=partition))
@@ -120,3 +124,9 @@ class Sender:
         return {
             destination: metadata.offset for destination, metadata in zip(states, done, strict=True)
         }
+
+
+def _append(batch: Any, key: bytes, value: bytes | Tombstone) -> Any:
+    if isinstance(value, Tombstone):
+        return batch.append(key=key, value=None, timestamp=None, headers=value.headers())
+    return batch.append(key=key, value=value, timestamp=None)

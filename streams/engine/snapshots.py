@@ -44,6 +44,7 @@ class _Head(msgspec.Struct, array_like=True):
     last: bytes
     position: bytes
     presumed: dict[str, int]
+    deletes: list[tuple[int, bytes]]
     rows: int
 
 
@@ -132,7 +133,8 @@ class Snapshots:
         except (OSError, KafkaError, msgspec.MsgspecError, UnusableError) as error:
             log.warning("%s/%s: the snapshot is not used: %s", topic, number, error)
             return None
-        image = Image(number, head.end, head.last, head.position, head.presumed, rows)
+        kept = head.presumed, head.deletes
+        image = Image(number, head.end, head.last, head.position, *kept, rows)
         partition = Partition.of_image(image)
         partition.kept = size
         log.info("%s/%s: %s rows from a snapshot", topic, number, len(rows))
@@ -161,6 +163,7 @@ def _payloads(topic: str, image: Image) -> Iterator[bytes]:
             image.last,
             image.position,
             image.presumed,
+            image.deletes,
             len(image.rows),
         )
     )

@@ -1,5 +1,6 @@
 """What a stage is to the engine: inputs, a state topic, and how it takes one record."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from models.instants import MILLISECOND, Instant
@@ -17,6 +18,7 @@ class Raw(Protocol):
     partition: int
     offset: int
     timestamp: int
+    headers: Sequence[tuple[str, bytes]]
 
 
 class Work:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.sender import Appender, Destination
+from streams.engine.sender import Appender, Destination, StateRecord
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Outputs, Raw, Stage, Work
 from streams.errors import LostLogError, OwnershipLostError
@@ -68,8 +68,11 @@ class Steps:
         seek: Callable[[str, int, int], None],
         absorbed: Callable[[Mapping[TopicPartition, int]], None],
         fatal: Callable[[BaseException], None],
+        now_ms: Callable[[], int],
+        lag_ms: int,
         snapshots: Snapshots | None = None,
     ) -> None:
+        """`lag_ms`: for so long a late write may bring back what was deleted."""
         self.stage = stage
         self._sender = sender
         self._ownership = ownership
@@ -84,6 +87,8 @@ class Steps:
         self._seek = seek
         self._absorbed = absorbed
         self._fatal = fatal
+        self._now_ms = now_ms
+        self._lag_ms = lag_ms
         self.owned: dict[int, Partition] = {}
         self._pending: dict[TopicPartition, deque[Raw]] = {}
         self._next: dict[TopicPartition, int] = {}
@@ -296,8 +301,11 @@ class Steps:
         works = list(step.works.values())
         for work in works:
             self.stage.finish(work)
+        at = self._now_ms()
+        horizon = at - self._lag_ms
         batches = [
-            (work.partition, work.partition.cut(self._writer, self._partitions)) for work in works
+            (one.partition, one.partition.cut(self._writer, self._partitions, at, horizon))
+            for one in works
         ]
         return step.outputs, batches, self._generation
 
@@ -320,7 +328,7 @@ class Steps:
 
     async def _append(self, batches: list[tuple[Partition, Batch]], generation: int) -> None:
         self._must_own(generation)
-        states: dict[Destination, list[tuple[bytes, bytes]]] = {
+        states: dict[Destination, list[StateRecord]] = {
             (self._topic, partition.number): batch.records for partition, batch in batches
         }
         landed = await self._sender.send_state(states)
@@ -415,7 +423,7 @@ class Steps:
     async def _append_repairs(self, partition: Partition, generation: int) -> None:
         """Append again what a late writer has overwritten, until the log stays as we left it."""
         while True:
-            batch = partition.repairs(self._writer, self._partitions)
+            batch = partition.repairs(self._writer, self._partitions, self._now_ms())
             if batch is None:
                 return
             number = partition.number

@@ -270,3 +270,28 @@ def test_an_alias_that_goes_over_while_a_worker_is_down_never_splits_a_sale(harn
     assert harness.stock("B")["on_hand"] == -1
     assert harness.get("/v1/availability/X/17").status_code == 404
     assert harness.service.digest() == harness.service.digest(replay=True)
+
+
+def test_keys_of_deleted_rows_leave_the_log_and_a_recovery_does_without(harness):
+    harness.service.start_api()
+    soon = {"ONHAND_COMPACTION_LAG_HOURS": "0.0003"}
+    worker = start(harness, "a", **soon)
+    # The service remembers 1,040 sequence numbers of a source at least, and deletes those before.
+    numbers = iter(range(1, 10_000))
+    for _ in range(13):
+        harness.send([b.sale("p", next(numbers), "09:00") for _ in range(100)])
+    harness.settle()
+
+    def has_forgotten() -> bool:
+        harness.send(b.sale("p", next(numbers), "09:00"))
+        harness.settle()
+        return any(one.value is None for one in harness.records(topics.INVENTORY_SOURCES))
+
+    wait_until(has_forgotten, 60, "a deleted row becomes a tombstone")
+    worker.kill()
+    start(harness, "a", **soon)
+    sold = next(numbers)
+    harness.send(b.sale("p", sold, "09:00"))
+    harness.settle()
+    assert harness.stock("S")["on_hand"] == -sold
+    assert harness.service.digest() == harness.service.digest(replay=True)

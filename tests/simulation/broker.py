@@ -117,7 +117,7 @@ class Broker:
         return await acked
 
     def compact(self, topic: str) -> None:
-        """Keep only the last record of each key, and whatever is too young."""
+        """Keep only the last record of each key, if it is no tombstone, and what is too young."""
         horizon = EPOCH_MS + round((self._loop.time() - COMPACTION_LAG) * 1000)
         for (name, _), log in self.logs.items():
             if name != topic:
@@ -126,7 +126,8 @@ class Broker:
             log.records = [
                 record
                 for record in log.records
-                if record.timestamp > horizon or last[record.key] == record.offset
+                if record.timestamp > horizon
+                or (last[record.key] == record.offset and record.value is not None)
             ]
 
 

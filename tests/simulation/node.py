@@ -14,6 +14,7 @@ from faust.types import TP
 
 from models.reference import Catalog
 from streams.decisions import TICK_KEY, tick
+from streams.engine.deletes import Tombstone
 from streams.engine.engine import Engine
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
@@ -30,6 +31,9 @@ from tests.simulation.scheduler import Scheduler
 HEARTBEAT = 1.0
 GROWTH = 3_000
 """Bytes of a state log between two snapshots."""
+
+TOMBSTONE_MS = 10_000
+"""After a delete: far sooner than compaction is, so that runs as short as these have some."""
 
 FETCH = 12
 """Records that a fetch returns at most, per partition."""
@@ -53,7 +57,10 @@ class Appender:
 
     async def send_state(self, states):
         batches = {
-            target: [(key, value, []) for key, value in records]
+            target: [
+                (key, None, value.headers()) if isinstance(value, Tombstone) else (key, value, [])
+                for key, value in records
+            ]
             for target, records in states.items()
         }
         landed = await asyncio.gather(*(self._broker.produce(*one) for one in batches.items()))
@@ -176,6 +183,7 @@ class Node:
     def _table(self, stage: Stage) -> tuple[Steps, RowStore]:
         """The real store, behind a table that knows no more than its changelog's name."""
         steps = self.engine.add(stage)
+        steps._lag_ms = TOMBSTONE_MS
         store = RowStore.__new__(RowStore)
         store.partitions = {}
         store.on_error = self.engine.fatal

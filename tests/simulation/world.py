@@ -121,7 +121,8 @@ class World:
             raise Wrong(f"seed {self.seed}: {what}")
 
     async def _run(self) -> None:
-        self.settings = Settings(partitions=PARTITIONS, step_records=6)
+        lag = COMPACTION_LAG / 3600
+        self.settings = Settings(partitions=PARTITIONS, step_records=6, compaction_lag_hours=lag)
         self.routing = Routing(self.settings)
         self.broker = Broker(self.loop, self.random, Faults())
         self.broker.freeze = self._freeze

@@ -6,6 +6,7 @@ import pytest
 
 from models import rows
 from models.rows import Deleted, Row
+from streams.engine.deletes import MAX_FORGOTTEN, Deletes, Tombstone, version_of
 from streams.engine.partition import Partition
 from streams.engine.position import Position
 
@@ -30,8 +31,18 @@ class Log:
         self._append(position.key, rows.encode(position))
         return base
 
-    def _append(self, key, value):
-        record = SimpleNamespace(key=key.encode(), value=value, offset=self.end, timestamp=0)
+    def append(self, batch, at=0):
+        """A batch as a partition has cut it."""
+        for key, value in batch.records:
+            if isinstance(value, Tombstone):
+                self._append(key.decode(), None, value.headers(), at)
+            else:
+                self._append(key.decode(), value, [], at)
+
+    def _append(self, key, value, headers=(), at=0):
+        record = SimpleNamespace(
+            key=key.encode(), value=value, offset=self.end, timestamp=at, headers=headers
+        )
         self.records.append(record)
         self.end += 1
 
@@ -99,3 +110,84 @@ def test_a_second_late_batch_does_not_bring_a_deleted_row_back(log):
     partition = log.loaded()
     assert rows.head(partition.encoded["a"])[1]
     assert "a" in partition.to_repair
+
+
+# -- tombstones
+
+
+class Owner:
+    """A partition that writes its own log."""
+
+    def __init__(self, log):
+        self.log = log
+        self.partition = log.loaded()
+
+    def step(self, at=0, horizon=0, gone=(), **put):
+        for key, row in put.items():
+            self.partition.put(key, row)
+        for key, version in gone:
+            self.partition.delete(key, version)
+        batch = self.partition.cut("owner", 1, at, horizon)
+        self.log.append(batch, at)
+        self.partition.acknowledge(batch)
+        return [key for key, _ in batch.forgotten]
+
+
+@pytest.fixture
+def owner():
+    made = Owner(Log())
+    made.step(a=Row(version=1), b=Row(version=1))
+    return made
+
+
+def test_a_deleted_row_becomes_a_tombstone_once_no_late_write_can_bring_it_back(owner):
+    owner.step(at=1_000, gone=[("a", 2)])
+    assert owner.step(at=2_000, horizon=1_000) == []
+    assert owner.step(at=3_000, horizon=1_001) == ["a"]
+    assert owner.step(at=4_000, horizon=4_000) == []
+    assert owner.log.records[-3].value is None
+    assert version_of(owner.log.records[-3].headers) == 2
+    assert "a" not in owner.log.loaded().encoded
+
+
+def test_a_row_that_is_there_again_gets_no_tombstone(owner):
+    owner.step(at=1_000, gone=[("a", 2), ("b", 2)])
+    owner.step(at=2_000, a=Row(version=3))
+    assert owner.step(at=3_000, horizon=2_500, b=Row(version=4)) == []
+    assert set(owner.log.loaded().encoded) == {"a", "b"}
+
+
+def test_what_waits_for_its_tombstone_is_known_after_a_recovery(owner):
+    owner.step(at=90_000, gone=[("a", 2)])
+    back = Owner(owner.log)
+    assert back.step(at=100_000, horizon=100_000) == []
+    assert back.step(at=130_000, horizon=130_000) == ["a"]
+    assert Owner(owner.log).step(at=200_000, horizon=200_000) == []
+
+
+def test_what_waits_for_its_tombstone_stands_in_a_snapshot(owner):
+    owner.step(at=1_000, gone=[("a", 2)])
+    again = Partition.of_image(owner.partition.image())
+    assert again.cut("owner", 1, 2_000, 2_000).forgotten == [("a", 2)]
+
+
+def test_a_late_tombstone_does_not_take_a_newer_row(owner):
+    owner.step(at=1_000, gone=[("a", 2)])
+    late = Partition.of_image(owner.partition.image())
+    batch = late.cut("late", 1, 2_000, 2_000)
+    owner.step(at=3_000, a=Row(version=9))
+    owner.log.append(batch)
+    partition = owner.log.loaded()
+    assert rows.head(partition.encoded["a"]) == (9, False)
+    assert "a" in partition.to_repair
+
+
+def test_deletes_are_let_go_of_in_their_order_and_not_all_at_once():
+    deletes = Deletes()
+    deletes.add(1, [(f"row-{number}", number) for number in range(MAX_FORGOTTEN + 1)])
+    deletes.add(5, [("last", 1)])
+    assert deletes.due(1) == []
+    assert len(deletes.due(2)) == MAX_FORGOTTEN
+    assert deletes.due(2) == [(f"row-{MAX_FORGOTTEN}", MAX_FORGOTTEN)]
+    assert deletes.due(5) == []
+    assert Deletes(deletes.kept()).due(6) == [("last", 1)]

@@ -104,6 +104,8 @@ class Bench:
             seek=lambda *place: self.seeks.append(place),
             absorbed=self.absorbed.update,
             fatal=self.fatal.append,
+            now_ms=lambda: 0,
+            lag_ms=1,
         )
         self.partition = Partition(0)
 

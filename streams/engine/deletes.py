@@ -1,0 +1,68 @@
+"""Deleted rows on their way out of the log: first a row that says so, later a tombstone.
+
+A late write may still bring an old version back: as long as that can be, the log must say at
+which version the row went. After the compaction lag it may forget the key altogether.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+VERSION: Final = "version"
+"""The header of a tombstone, which has no value to say it in."""
+
+MAX_FORGOTTEN: Final = 1_000
+"""Tombstones in one step."""
+
+Deleted = tuple[str, int]
+"""A key, and the version at which its row was deleted."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Deleted]).decode
+
+
+class Tombstone(NamedTuple):
+    """In place of a value: compaction forgets the key. `version` is the deletion's."""
+
+    version: int
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """How a record tells it."""
+        return [(VERSION, b"%d" % self.version)]
+
+
+def version_of(headers: Iterable[tuple[str, bytes]]) -> int:
+    """The version that a tombstone's headers tell; 0 where they do not."""
+    return next((int(value) for name, value in headers if name == VERSION), 0)
+
+
+class Deletes:
+    """Rows that were deleted, by when (milliseconds): kept small, for they are many in an hour."""
+
+    def __init__(self, kept: Iterable[tuple[int, bytes]] = ()) -> None:
+        self._parts = deque(kept)
+
+    def add(self, at: int, deleted: list[Deleted]) -> None:
+        """Rows were deleted `at`."""
+        for start in range(0, len(deleted), MAX_FORGOTTEN):
+            self._parts.append((at, _encode(deleted[start : start + MAX_FORGOTTEN])))
+
+    def add_all(self, deleted: Mapping[str, tuple[int, int]]) -> None:
+        """Rows that recovery has found deleted: when, and at which version."""
+        by_time: dict[int, list[Deleted]] = {}
+        for name, (at, version) in deleted.items():
+            by_time.setdefault(at // 60_000, []).append((name, version))
+        for minute, rows in sorted(by_time.items()):
+            self.add((minute + 1) * 60_000, rows)
+
+    def due(self, horizon: int) -> list[Deleted]:
+        """Some of those that were deleted before `horizon`, which are let go of."""
+        if not self._parts or self._parts[0][0] >= horizon:
+            return []
+        return _decode(self._parts.popleft()[1])
+
+    def kept(self) -> list[tuple[int, bytes]]:
+        """What another `Deletes` can begin with."""
+        return list(self._parts)
