@@ -121,8 +121,7 @@ class World:
             raise Wrong(f"seed {self.seed}: {what}")
 
     async def _run(self) -> None:
-        lag = COMPACTION_LAG / 3600
-        self.settings = Settings(partitions=PARTITIONS, step_records=6, compaction_lag_hours=lag)
+        self.settings = Settings(partitions=PARTITIONS, step_records=6)
         self.routing = Routing(self.settings)
         self.broker = Broker(self.loop, self.random, Faults())
         self.broker.freeze = self._freeze
