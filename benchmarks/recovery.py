@@ -49,7 +49,7 @@ async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
             worker_bytes = _inventory_bytes(worker)
             worker.stop()
             kept = folder / "snapshots"
-            service.environ["ONHAND_SNAPSHOTS"] = str(kept)
+            service.environ |= {"ONHAND_SNAPSHOTS": str(kept), "ONHAND_SNAPSHOT_MB": "0"}
             worker, _ = await _start(service, bootstrap, lag, 2)
             await asyncio.to_thread(
                 wait_until, lambda: _all_are_kept(kept), READY_SECONDS, "all is kept", worker
