@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 TopicPartition = tuple[str, int]
 
-MAX_PENDING_BYTES = 1024 * 1024
+MAX_PENDING_BYTES = 4 * 1024 * 1024
 """What may wait of one input partition; past it that one is not fetched, and others are."""
 
-SLICE_BYTES = 16 * 1024
+SLICE_BYTES = 64 * 1024
 SLICE_SECONDS = 0.01
 """What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
