@@ -35,16 +35,11 @@ _decode_rows = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 class _Head(msgspec.Struct, array_like=True):
-    """What a file begins with."""
+    """What a file begins with: the image but for its rows, and how many those are."""
 
     format: int
     topic: str
-    number: int
-    end: int
-    last: bytes
-    position: bytes
-    presumed: dict[str, int]
-    deletes: list[tuple[int, bytes]]
+    image: Image
     rows: int
 
 
@@ -133,19 +128,17 @@ class Snapshots:
         except (OSError, KafkaError, msgspec.MsgspecError, UnusableError) as error:
             log.warning("%s/%s: the snapshot is not used: %s", topic, number, error)
             return None
-        kept = head.presumed, head.deletes
-        image = Image(number, head.end, head.last, head.position, *kept, rows)
-        partition = Partition.of_image(image)
+        partition = Partition.of_image(head.image._replace(rows=rows))
         partition.kept = size
         log.info("%s/%s: %s rows from a snapshot", topic, number, len(rows))
         return partition
 
     async def _must_be_of(self, topic: str, head: _Head) -> None:
         """Raise UnusableError where the log does not have the record that the file ends with."""
-        number, end = head.number, head.end
+        number, end = head.image.number, head.image.end
         if (await self._ownership.ends(topic, [number]))[number] >= end:
             async for run in self._ownership.read(topic, number, end - 1, end):
-                if any(one.offset == end - 1 and one.value == head.last for one in run):
+                if any(one.offset == end - 1 and one.value == head.image.last for one in run):
                     return
         raise UnusableError(f"the log has something else before offset {end}")
 
@@ -154,19 +147,7 @@ class Snapshots:
 
 
 def _payloads(topic: str, image: Image) -> Iterator[bytes]:
-    yield _encode(
-        _Head(
-            _FORMAT,
-            topic,
-            image.number,
-            image.end,
-            image.last,
-            image.position,
-            image.presumed,
-            image.deletes,
-            len(image.rows),
-        )
-    )
+    yield _encode(_Head(_FORMAT, topic, image._replace(rows={}), len(image.rows)))
     left = iter(image.rows.items())
     while part := list(islice(left, CHUNK)):
         yield _encode(part)
@@ -188,6 +169,6 @@ def _read_frame(file: BinaryIO) -> bytes:
 
 def _read_head(file: BinaryIO, topic: str, number: int) -> _Head:
     head = _decode_head(_read_frame(file))
-    if (head.format, head.topic, head.number) != (_FORMAT, topic, number):
+    if (head.format, head.topic, head.image.number) != (_FORMAT, topic, number):
         raise UnusableError("it is of another partition or another release")
     return head
