@@ -1,6 +1,7 @@
 """Long runs, only with `make soak`."""
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.e2e.test_crash import (
     under_load,
     wait_for_progress,
 )
-from tests.e2e.test_faults import Orchestrator, must_be_exact
+from tests.e2e.test_faults import Orchestrator, must_be_exact, over_redis
 from tests.harness import Harness
 from tests.load import Load
 
@@ -69,3 +70,22 @@ def test_three_brokers_lose_their_leaders_and_no_number_changes(logs: Path):
                 worker.progress()
             worker.settle(300)
             must_be_exact(harness, load)
+
+
+DOWN_SECONDS = 30.0
+
+
+def test_a_redis_that_is_down_for_half_a_minute_is_filled_again(bootstrap: str, logs: Path):
+    load = Load(seed=400)
+    with over_redis(bootstrap, logs) as (redis, harness):
+        with under_load(harness, load):
+            wait_for_progress(harness)
+            redis.kill()
+            back_at = time.monotonic() + DOWN_SECONDS
+            while time.monotonic() < back_at:
+                assert harness.get("/v1/availability/sku-1/L1").status_code == 503
+                wait_for_progress(harness)
+            redis.start()
+            wait_for_progress(harness)
+        harness.settle(120)
+        assert rows_that_differ(harness, load) == []

@@ -1,7 +1,7 @@
 """Bugs that break one rule of the protocol each, for showing that the simulation finds them."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +12,7 @@ from streams.engine.partition import Image, Partition, Record
 from streams.engine.position import Position
 from streams.engine.step import Steps
 from streams.errors import OwnershipLostError
+from tests.simulation import world
 from tests.simulation.node import Appender
 
 _send_state = Appender.send_state
@@ -122,7 +123,7 @@ async def _send_position_apart(self: Appender, states: Any) -> dict[Any, int]:
     return landed
 
 
-PLANTED: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
+PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
     "state before outputs": [(Steps, "_submit", _state_first)],
     "origins are not looked at": [(Position, "absorb_origin", _absorb_origin)],
     "positions are not looked at": [(Engine, "partitions_recovered", _partitions_recovered)],
@@ -137,7 +138,11 @@ PLANTED: dict[str, list[tuple[Any, str, Callable[..., Any]]]] = {
     ],
     "recovery repairs nothing": [(Partition, "repairs", _repairs_nothing)],
     "late batches are left as they are": [(Partition, "_write_again", _leave_late_batch)],
-    "idle logs are not looked at": [(Steps, "_look", _do_not_look)],
+    "idle logs are not looked at": [
+        (Steps, "_look", _do_not_look),
+        # Of what is frozen in the middle of its last request, little lands when all are idle.
+        (world, "FREEZING", 0.5),
+    ],
     "an unfinished step is remembered": [(Steps, "_forget_step", _remember_step)],
     "steps overlap": [(Steps, "run", _run_without_waiting)],
     "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],

@@ -45,6 +45,9 @@ CHAOS = 60.0
 LAST = 8.0
 """Virtual seconds at the end of which requests freeze more often."""
 
+FREEZING = 0.1
+"""How often they do, each."""
+
 CALM = 120.0
 """Virtual seconds after them, within which all must be absorbed."""
 
@@ -201,7 +204,7 @@ class World:
         until = self.loop.time() + CHAOS
         while self.loop.time() < until:
             if until - self.loop.time() < LAST:
-                self.broker.faults.frozen = 0.1
+                self.broker.faults.frozen = FREEZING
             await asyncio.sleep(random.random() * 3)
             self.group.expire()
             running = [node for node in self.nodes if node.alive]
