@@ -72,7 +72,7 @@ async def _burst(
         while await lag.records() <= BESIDE and not producing.done():
             await sending.at(BESIDE, 1.0, load)
         begun = time.perf_counter()
-        probes: list[Probe] = []
+        probes: list[Probe] = await sending.at(BESIDE, 1.0, load)
         # The load itself is a second's worth behind at most.
         while not producing.done() or await lag.records() > BESIDE + events // 100:
             probes += await sending.at(BESIDE, 1.0, load)
