@@ -73,7 +73,6 @@ class RedisView:
         )
         patient = Retry(ExponentialBackoff(cap=_PAUSE_SECONDS, base=0.05), -1)
         self._writes: Redis = Redis.from_url(url, retry=patient)
-        self._put_newer = self._writes.register_script(_PUT_NEWER)
         self._prefix = f"onhand:{prefix}"
         self._mark = self._name("mark", uuid4().hex)
 
@@ -95,7 +94,8 @@ class RedisView:
                 values += [update.version, self._stored(update), update.key, gaps]
                 values += [len(locations), *locations]
                 self._index(pipe, update)
-            await self._put_newer(keys=keys, args=values, client=pipe)
+            # By its text: a Redis that was started anew meanwhile does not know its hash.
+            pipe.eval(_PUT_NEWER, len(keys), *keys, *values)
             await pipe.execute()
 
     def _stored(self, update: Update) -> bytes:
