@@ -16,11 +16,11 @@ VERSION: Final = "version"
 MAX_FORGOTTEN: Final = 1_000
 """Tombstones in one step."""
 
-Deleted = tuple[str, int]
+Gone = tuple[str, int]
 """A key, and the version at which its row was deleted."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Deleted]).decode
+_decode = msgspec.msgpack.Decoder(list[Gone]).decode
 
 
 class Tombstone(NamedTuple):
@@ -43,26 +43,38 @@ class Deletes:
 
     def __init__(self, kept: Iterable[tuple[int, bytes]] = ()) -> None:
         self._parts = deque(kept)
+        self._going: tuple[int, bytes] | None = None
 
-    def add(self, at: int, deleted: list[Deleted]) -> None:
+    def add(self, at: int, deleted: list[Gone]) -> None:
         """Rows were deleted `at`."""
         for start in range(0, len(deleted), MAX_FORGOTTEN):
             self._parts.append((at, _encode(deleted[start : start + MAX_FORGOTTEN])))
 
     def add_all(self, deleted: Mapping[str, tuple[int, int]]) -> None:
         """Rows that recovery has found deleted: when, and at which version."""
-        by_time: dict[int, list[Deleted]] = {}
+        by_time: dict[int, list[Gone]] = {}
         for name, (at, version) in deleted.items():
             by_time.setdefault(at // 60_000, []).append((name, version))
         for minute, rows in sorted(by_time.items()):
             self.add((minute + 1) * 60_000, rows)
 
-    def due(self, horizon: int) -> list[Deleted]:
-        """Some of those that were deleted before `horizon`, which are let go of."""
+    def due(self, horizon: int) -> list[Gone]:
+        """Some of those that were deleted before `horizon`, until `done` or `undo` is called."""
         if not self._parts or self._parts[0][0] >= horizon:
             return []
-        return _decode(self._parts.popleft()[1])
+        self._going = self._parts.popleft()
+        return _decode(self._going[1])
+
+    def done(self) -> None:
+        """The tombstones of those that were due are in the log."""
+        self._going = None
+
+    def undo(self) -> None:
+        """They are not: they are due again."""
+        if self._going is not None:
+            self._parts.appendleft(self._going)
+            self._going = None
 
     def kept(self) -> list[tuple[int, bytes]]:
         """What another `Deletes` can begin with."""
-        return list(self._parts)
+        return [*([self._going] if self._going else []), *self._parts]

@@ -169,6 +169,7 @@ class Partition:
             del self.encoded[key]
             if key not in self.changed:
                 self.live.pop(key, None)
+        self._deletes.done()
         self._deletes.add(batch.at, batch.deleted)
         self._acked_position = self._last = batch.last[1]
         self.end += batch.size
@@ -183,6 +184,7 @@ class Partition:
         self.live.clear()
         self.changed.clear()
         self._deleted.clear()
+        self._deletes.undo()
         self.weight = 0
         self.position = rows.decode(self._acked_position, Position)
 

@@ -177,11 +177,11 @@ class Steps:
                 if not records:
                     continue
             self._next[source] = records[-1].offset + 1
-            self._wait(source, records)
+            self._enqueue(source, records)
         if self._count:
             self._wake.set()
 
-    def _wait(self, source: TopicPartition, records: list[Raw]) -> None:
+    def _enqueue(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extend(records)
         self._bytes[source] += _size(records)
         self._count += len(records)

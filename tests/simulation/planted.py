@@ -98,7 +98,7 @@ def _take_any_run(self: Steps, runs: Any) -> None:
     for source, run in runs.items():
         if source in self._next and run:
             self._next[source] = run[-1].offset + 1
-            self._wait(source, run)
+            self._enqueue(source, run)
     if self._count:
         self._wake.set()
 

@@ -171,6 +171,14 @@ def test_what_waits_for_its_tombstone_stands_in_a_snapshot(owner):
     assert again.cut("owner", 1, 2_000, 2_000).forgotten == [("a", 2)]
 
 
+def test_a_tombstone_whose_step_is_undone_comes_with_the_next(owner):
+    owner.step(at=1_000, gone=[("a", 2)])
+    lost = owner.partition.cut("owner", 1, 2_000, 2_000)
+    assert owner.partition.image().deletes
+    owner.partition.undo()
+    assert owner.step(at=3_000, horizon=3_000) == [key for key, _ in lost.forgotten] == ["a"]
+
+
 def test_a_late_tombstone_does_not_take_a_newer_row(owner):
     owner.step(at=1_000, gone=[("a", 2)])
     late = Partition.of_image(owner.partition.image())
@@ -188,6 +196,8 @@ def test_deletes_are_let_go_of_in_their_order_and_not_all_at_once():
     deletes.add(5, [("last", 1)])
     assert deletes.due(1) == []
     assert len(deletes.due(2)) == MAX_FORGOTTEN
+    deletes.done()
     assert deletes.due(2) == [(f"row-{MAX_FORGOTTEN}", MAX_FORGOTTEN)]
+    deletes.done()
     assert deletes.due(5) == []
     assert Deletes(deletes.kept()).due(6) == [("last", 1)]
