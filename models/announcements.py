@@ -7,10 +7,10 @@ from models.arrival import NEVER
 from models.events.warehouse import ShipmentAdvised
 from models.instants import Instant
 from models.reading import ReadLine
-from models.rows import Row, Rows
+from models.rows import Document, Rows
 
 
-class AnnouncedRow(Row, kw_only=True):
+class AnnouncedRow(Document, kw_only=True):
     """SKUs of an advice that stand, as stated (time, sequence), and those left out since.
 
     `final`: a receipt said that nothing more will come.

@@ -11,7 +11,7 @@ from models import rows
 from models.instants import HOUR, Instant
 from models.movements import Booked, CountClosed, Counted
 from models.outcomes import Outcome
-from models.rows import Row, Rows
+from models.rows import Document, Row, Rows
 from models.stock import (
     HISTORY,
     MINUTE,
@@ -30,14 +30,14 @@ Area = tuple[int, Instant, Instant, int]
 """Units found, from when to when, and the sequence that said so."""
 
 
-class CountRow(Row, kw_only=True):
+class CountRow(Document, kw_only=True):
     """What a count of several areas has found of one SKU so far."""
 
     areas: dict[str, Area]
     closed: bool = False
 
 
-class ClosedRow(Row, kw_only=True):
+class ClosedRow(Document, kw_only=True):
     """A count of several areas that is over: what comes of it takes effect at once."""
 
     count: str

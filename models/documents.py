@@ -15,7 +15,7 @@ from models import rows
 from models.instants import Instant
 from models.movements import Advised, AdvisedReceipt, Arrived, Shipped
 from models.outcomes import Outcome
-from models.rows import Row, Rows
+from models.rows import Document, Row, Rows
 
 MAX_FACTS: Final = 200
 """Facts per line of a document; more are refused."""
@@ -82,7 +82,7 @@ def add(target: Target, location: str, bucket: str, units: int) -> None:
         buckets[bucket] = buckets.get(bucket, 0) + units
 
 
-class AdviceRow(Row, kw_only=True):
+class AdviceRow(Document, kw_only=True):
     """Units of one SKU announced by one advice, and what came of them.
 
     `stated` is when the standing revision was made (time, sequence); None if only
@@ -104,6 +104,9 @@ class AdviceRow(Row, kw_only=True):
     def came(self) -> int:
         """Units received, wherever and in whatever state."""
         return sum(units for buckets in self.received.values() for units in buckets.values())
+
+    def is_over(self) -> bool:
+        return self.incoming() == 0
 
     def incoming(self) -> int:
         """Units that are still to come."""
@@ -220,13 +223,17 @@ class Transfer:
         return target
 
 
-class TransferRow(Row, kw_only=True):
+class TransferRow(Document, kw_only=True):
     """One line of a transfer, and what was told of it in the order in which it happened."""
 
     sku: str
     transfer: str
     line: int
     facts: list[TransferFact] = []
+
+    def is_over(self) -> bool:
+        now = Transfer(self.facts)
+        return now.final or now.came >= (now.shipped or 0)
 
     def course(self) -> Course:
         """What the counters came to after each fact."""

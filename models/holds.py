@@ -7,7 +7,7 @@ counts: the two are one departure, whichever comes first.
 
 from models import rows
 from models.outcomes import Outcome
-from models.rows import Row, Rows
+from models.rows import Document, Rows
 from models.stock import StockRow
 
 HELD = "held"
@@ -17,7 +17,7 @@ FULFILLED = "fulfilled"
 NONE = "none"
 
 
-class HoldRow(Row, kw_only=True):
+class HoldRow(Document, kw_only=True):
     """One line of one reservation. Quantities in base units."""
 
     sku: str
@@ -29,6 +29,9 @@ class HoldRow(Row, kw_only=True):
     sold: int = 0
     fulfilled: int = 0
     picked: int = 0
+
+    def is_over(self) -> bool:
+        return self.state != HELD
 
     @property
     def waits(self) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 Instant = int
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY: Final = 86_400
+_DAY_SECONDS: Final = 86_400
 
 _FIRST: Final = -62_135_596_800_000_000
 _LAST: Final = 253_402_300_799_999_999
@@ -14,12 +14,13 @@ _LAST: Final = 253_402_300_799_999_999
 MILLISECOND: Final = 1_000
 SECOND: Final = 1_000_000
 HOUR: Final = 3_600 * SECOND
+DAY: Final = 24 * HOUR
 
 
 def from_datetime(moment: datetime) -> Instant:
     """The instant of an aware `moment`. Raises TypeError for a naive one."""
     since = moment - _EPOCH
-    return (since.days * _DAY + since.seconds) * SECOND + since.microseconds
+    return (since.days * _DAY_SECONDS + since.seconds) * SECOND + since.microseconds
 
 
 def to_datetime(instant: Instant) -> datetime:

@@ -15,7 +15,7 @@ from models import rows
 from models.events.orders import Requested
 from models.instants import SECOND, Instant, to_rfc3339
 from models.outcomes import Outcome
-from models.rows import Row
+from models.rows import Document
 
 UNKNOWN: Final = "unknown"
 PENDING: Final = "pending"
@@ -51,7 +51,7 @@ class Told(Struct):
     at: str
 
 
-class OrderRow(Row, kw_only=True):
+class OrderRow(Document, kw_only=True):
     """One reservation. `deadline` is when the hold lapses unless it is confirmed."""
 
     reservation: str
@@ -67,6 +67,9 @@ class OrderRow(Row, kw_only=True):
 
     def settle(self) -> None:
         self.expires_at = to_rfc3339(self.deadline) if self.lines else None
+
+    def is_over(self) -> bool:
+        return self.status not in OPEN
 
     def lapses(self) -> bool:
         """Whether the deadline still matters."""

@@ -16,7 +16,7 @@ from models.documents import MAX_FACTS, Course, Judged, Target, add, moves_betwe
 from models.instants import Instant
 from models.movements import ReturnStage
 from models.outcomes import Outcome
-from models.rows import Row, Rows
+from models.rows import Document, Rows
 
 _ADDED: Final = frozenset({"shipped", "refunded", "credited"})
 _BUCKET_OF_DISPOSITION: Final = {
@@ -141,7 +141,7 @@ class Return:
         return target, elsewhere
 
 
-class ReturnRow(Row, kw_only=True):
+class ReturnRow(Document, kw_only=True):
     """One line of one return, and its stages in the order in which they happened.
 
     `sold_as` is the SKU that was sold, where another one was in the parcel.
@@ -152,6 +152,10 @@ class ReturnRow(Row, kw_only=True):
     sku: str
     sold_as: str | None = None
     timeline: list[Told] = []
+
+    def is_over(self) -> bool:
+        now = self.now()
+        return now.waiting() == 0 and now.under_way() == 0
 
     def now(self) -> Return:
         """What all its stages come to."""

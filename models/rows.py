@@ -4,10 +4,10 @@ A key is text, its parts joined by `|` and escaped. A value is a JSON object wit
 `version` that only grows; a deleted row is `{"deleted": true, "version": …}`.
 """
 
-from typing import Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 PLACE_BITS: Final = 44
 SEPARATOR: Final = "|"
@@ -16,10 +16,28 @@ SEPARATOR: Final = "|"
 class Row(Struct, kw_only=True):
     """What every row has."""
 
+    is_document: ClassVar[bool] = False
+
     version: int
 
     def settle(self) -> None:
         """Derive, before encoding, the fields that readers see and transitions do not keep."""
+
+
+class Document(Row, kw_only=True):
+    """A row that is forgotten some days after the log last changed it, if it is over by then.
+
+    `day` is when that was, in days since 1970; unset in rows from before there was one, which
+    are kept.
+    """
+
+    is_document: ClassVar[bool] = True
+
+    day: int | UnsetType = UNSET
+
+    def is_over(self) -> bool:
+        """Whether only repeats can still concern it."""
+        return True
 
 
 class Deleted(Row):

@@ -101,6 +101,9 @@ class Intake:
 
     def opened(self, partition: Partition) -> None:
         """Derive what is held, and which reference data is in use."""
+        kinds = {"announced": announcements.AnnouncedRow}
+        days = self._routing.document_days
+        partition.keep_documents(topics.WAREHOUSE_RECEIPTS, kinds, days)
         self._holding[partition.number] = Holding(partition, self._routing)
         for topic in self.inputs:
             offsets = partition.position.reference.get(topic, {})

@@ -3,13 +3,16 @@
 from typing import Final
 
 from models import topics
-from models.counts import count_key, end_count
+from models.counts import ClosedRow, CountRow, count_key, end_count
+from models.documents import AdviceRow, TransferRow
+from models.holds import HoldRow
 from models.inventory import close_count, entry_elsewhere, entry_of, transition
 from models.ledger import LedgerEntry
 from models.ledger import encode as encode_ledger
 from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
 from models.outcomes import APPLIED, Code, Outcome
-from models.rows import parts, version
+from models.returns import ReturnRow
+from models.rows import Document, parts, version
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
@@ -40,6 +43,14 @@ _BURIED: Final = {
         "more came back or was decided on than the return allows",
     ),
 }
+_DOCUMENTS: Final[dict[str, type[Document]]] = {
+    "hold": HoldRow,
+    "return": ReturnRow,
+    "transfer": TransferRow,
+    "advice": AdviceRow,
+    "count": CountRow,
+    "closed": ClosedRow,
+}
 LEDGER_PACK: Final = 256
 """Ledger entries per record."""
 
@@ -60,6 +71,7 @@ class Inventory:
 
     def opened(self, partition: Partition) -> None:
         """Derive the channel rules in force, and what they need."""
+        partition.keep_documents(self.inputs[0], _DOCUMENTS, self._routing.document_days)
         self._entries[partition.number] = []
         self._allocations[partition.number] = Allocations(
             partition, self._routing.allocations[partition.number]

@@ -63,6 +63,7 @@ class Orders:
                 heap.append((row.deadline, row.reservation))
         heapq.heapify(heap)
         self._deadlines[partition.number] = heap
+        partition.keep_documents(_INPUT, {"order": OrderRow}, self._routing.document_days)
 
     def closed(self, number: int) -> None:
         """Forget the deadlines, and what the unfinished step would have sent."""

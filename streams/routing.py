@@ -14,6 +14,7 @@ class Routing:
 
     def __init__(self, settings: Settings) -> None:
         self.partitions = settings.partitions
+        self.document_days = settings.document_days
 
         def everywhere(topic: str) -> list[Destination]:
             return [(settings.topic(topic), number) for number in range(settings.partitions)]

@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     commit_ms: int = Field(
         500, ge=10, description="milliseconds between offset commits, which only lag tools read"
     )
+    document_days: int = Field(
+        90,
+        ge=1,
+        le=36_500,
+        description="days for which the state remembers what was last said of a reservation, "
+        "return, transfer, advice or count that is over; a repeat that comes later counts anew",
+    )
     default_ttl_seconds: int = Field(
         900, ge=1, description="seconds until an unconfirmed hold lapses, where none are given"
     )

@@ -59,8 +59,8 @@ class Deletes:
             self.add((minute + 1) * 60_000, rows)
 
     def due(self, horizon: int) -> list[Gone]:
-        """Some of those that were deleted before `horizon`, until `done` or `undo` is called."""
-        if not self._parts or self._parts[0][0] >= horizon:
+        """A part of those that were deleted before `horizon`; until `done` or `undo`, no other."""
+        if self._going or not self._parts or self._parts[0][0] >= horizon:
             return []
         self._going = self._parts.popleft()
         return _decode(self._going[1])

@@ -1,17 +1,19 @@
 """The rows of one state partition: as bytes, decoded on first touch.
 
 Two tiers. `encoded` is what the changelog holds as of the last acknowledged step;
-`live` are decoded rows on top of it, some of them changed since. A step that may not
-be finished is undone by forgetting the second tier.
+`live` are decoded rows on top of it, some of them changed since. Steps that may not
+be finished are undone by forgetting the second tier.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
-from models.rows import Deleted, Row
+from models.rows import Deleted, Document, Row
 from streams.engine.deletes import Deletes, Tombstone, version_of
+from streams.engine.documents import Documents
 from streams.engine.position import PREFIX, Position
 
 R = TypeVar("R", bound=Row)
@@ -56,7 +58,8 @@ class Batch(NamedTuple):
     """A step's state batch: the changed rows' last values, tombstones, and last the position.
 
     `keys` and `values` are those of the rows in the same order, `deleted` the ones that go and
-    at which version; `at` is when, in milliseconds.
+    at which version; `at` is when, in milliseconds. `was_due`: a part of the deletes was, of
+    which `forgotten` are those whose keys are still gone.
     """
 
     keys: list[str]
@@ -65,6 +68,7 @@ class Batch(NamedTuple):
     last: tuple[str, bytes]
     deleted: list[tuple[str, int]]
     at: int
+    was_due: bool = False
 
     @property
     def records(self) -> list[tuple[bytes, bytes | Tombstone]]:
@@ -94,7 +98,7 @@ class Partition:
         self.encoded: dict[str, bytes] = {}
         self.live: dict[str, Row] = {}
         self.changed: dict[str, None] = {}
-        self._deleted: list[str] = []
+        self._deleted: dict[str, None] = {}
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
@@ -110,6 +114,12 @@ class Partition:
         self._lifted: dict[str, bytes] = {}
         self._deletes = Deletes()
         self._deleted_at: dict[str, int] = {}
+        self._unacked: deque[Batch] = deque()
+        self.documents: Documents | None = None
+
+    def keep_documents(self, topic: str, kinds: Mapping[str, type[Document]], days: int) -> None:
+        """From now on documents are forgotten so many days of `topic`'s time after a change."""
+        self.documents = Documents(topic, kinds, days, self.encoded)
 
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
@@ -124,6 +134,8 @@ class Partition:
     def put(self, key: str, row: Row) -> None:
         """Change the row of `key` in this step."""
         self.live[key] = row
+        if row.is_document and self.documents is not None:
+            self.documents.note(key, row)  # type: ignore[arg-type]
         if key not in self.changed:
             self.changed[key] = None
             self.weight += len(self.encoded.get(key, b"")) + _GROWTH
@@ -131,7 +143,7 @@ class Partition:
     def delete(self, key: str, version: int) -> None:
         """Remove the row of `key` in this step."""
         self.put(key, Deleted(version=version))
-        self._deleted.append(key)
+        self._deleted[key] = None
 
     def cut(self, writer: str, partitions: int, at: int = 0, horizon: int = 0) -> Batch:
         """Close the step: its state batch. What changes from now on is the next step's.
@@ -139,10 +151,11 @@ class Partition:
         It is now `at`; of rows that were deleted before `horizon` the log may forget the keys.
         """
         values = [rows.encode(self.live[key]) for key in self.changed]
+        due = self._deletes.due(horizon)
         forgotten = [
             (key, version)
-            for key, version in self._deletes.due(horizon)
-            if key not in self.changed and key not in self.encoded
+            for key, version in due
+            if key not in self.changed and key not in self.live and key not in self.encoded
         ]
         gone = [
             (key, self.live[key].version)
@@ -150,26 +163,34 @@ class Partition:
             if type(self.live[key]) is Deleted
         ]
         last = self._last_of(writer, partitions, len(values) + len(forgotten))
-        batch = Batch(list(self.changed), values, forgotten, last, gone, at)
-        self.changed, self._deleted, self.weight = {}, [], 0
+        batch = Batch(list(self.changed), values, forgotten, last, gone, at, bool(due))
+        self._unacked.append(batch)
+        self.changed, self._deleted, self.weight = {}, {}, 0
         return batch
 
     def _last_of(self, writer: str, partitions: int, number: int) -> tuple[str, bytes]:
         """The position that a batch of `number` other records ends with."""
         position = self.position
         position.version += 1
-        position.base, position.rows = self.end, number
+        position.base = self.end + sum(batch.size for batch in self._unacked)
+        position.rows = number
         position.writer, position.partitions = writer, partitions
         return position.key, rows.encode(position)
 
     def acknowledge(self, batch: Batch) -> None:
-        """The batch is durable: what it holds is the state from now on."""
+        """The batch is durable: what it holds is the state from now on.
+
+        Batches are acknowledged in the order in which they were cut.
+        """
+        if self._unacked:
+            self._unacked.popleft()
         self.encoded.update(zip(batch.keys, batch.values, strict=True))
         for key, _ in batch.deleted:
             del self.encoded[key]
-            if key not in self.changed:
-                self.live.pop(key, None)
-        self._deletes.done()
+            if key not in self.changed and type(self.live.get(key)) is Deleted:
+                del self.live[key]
+        if batch.was_due:
+            self._deletes.done()
         self._deletes.add(batch.at, batch.deleted)
         self._acked_position = self._last = batch.last[1]
         self.end += batch.size
@@ -177,12 +198,14 @@ class Partition:
         self.to_repair.clear()
         self.late_at = None
         if len(self.live) > MAX_LIVE:
-            self.live = {key: self.live[key] for key in self.changed}
+            newer = {key for batch in self._unacked for key in batch.keys}.union(self.changed)
+            self.live = {key: row for key, row in self.live.items() if key in newer}
 
     def undo(self) -> None:
         """Forget what was computed since the last acknowledged step."""
         self.live.clear()
         self.changed.clear()
+        self._unacked.clear()
         self._deleted.clear()
         self._deletes.undo()
         self.weight = 0

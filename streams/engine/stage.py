@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from models.instants import MILLISECOND, Instant
+from streams.engine.documents import Documents
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Destination, Headers, Record
 
@@ -28,7 +29,7 @@ class Work:
     `index` counts what the record caused, over the steps that its work was cut into.
     """
 
-    __slots__ = ("index", "now", "offset", "outputs", "partition", "topic")
+    __slots__ = ("_documents", "index", "now", "offset", "outputs", "partition", "topic")
 
     def __init__(self, partition: Partition, outputs: Outputs) -> None:
         self.partition = partition
@@ -37,18 +38,26 @@ class Work:
         self.offset = -1
         self.now: Instant = 0
         self.index = 0
+        self._documents: Documents | None = None
 
     def turn_to(self, topic: str) -> None:
         """Records of `topic` come next."""
         self.topic = topic
         self.now = self.partition.position.now.get(topic, 0)
+        documents = self.partition.documents
+        self._documents = documents if documents is not None and documents.topic == topic else None
 
     def begin(self, record: Raw) -> None:
-        """The next record; `now` never goes back."""
+        """The next record, or the rest of one; `now` never goes back."""
         self.offset = record.offset
         self.index = 0
         instant = record.timestamp * MILLISECOND
-        self.now = max(self.now, instant)
+        now = self.now = max(self.now, instant)
+        documents = self._documents
+        if documents is not None:
+            documents.now = now
+            if now >= documents.due and self.topic not in self.partition.position.cursor:
+                documents.forget(self.partition)
 
     def end(self) -> None:
         """No more records of the topic in this step."""

@@ -1,9 +1,9 @@
 """Steps of one stage, as DESIGN has them: outputs, then state, then on.
 
-A step takes every record that is ready, over all partitions of the stage. Only one is
-submitted at a time; what arrives meanwhile is absorbed into the next. Where another
-process has written to a state log (one that was paused and woke), the partition is
-repaired before the next step.
+A step takes every record that is ready, over all partitions of the stage. Its outputs are
+sent once those of the step before are acknowledged, together with that step's state; what
+arrives meanwhile is absorbed into the next. Where another process has written to a state
+log (one that was paused and woke), the partition is repaired before the next step.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.sender import Appender, Destination, StateRecord
+from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Outputs, Raw, Stage, Work
 from streams.errors import LostLogError, OwnershipLostError
@@ -22,6 +22,9 @@ from streams.errors import LostLogError, OwnershipLostError
 log = logging.getLogger(__name__)
 
 TopicPartition = tuple[str, int]
+
+Batches = list[tuple[Partition, Batch]]
+"""A step's state, by partition."""
 
 MAX_PENDING_BYTES = 4 * 1024 * 1024
 """What may wait of one input partition; past it that one is not fetched, and others are."""
@@ -100,6 +103,7 @@ class Steps:
         self._wake = asyncio.Event()
         self._step = Step()
         self._flight: asyncio.Task[None] | None = None
+        self._owed: Batches = []
 
     def crowded(self) -> list[TopicPartition]:
         """Inputs of which enough records wait already."""
@@ -142,6 +146,7 @@ class Steps:
         self._next.clear()
         self._count = 0
         self._step = Step()
+        self._owed = []
 
     def _forget_step(self, partition: Partition) -> None:
         partition.undo()
@@ -191,13 +196,14 @@ class Steps:
     async def run(self) -> None:
         """Step after step, until cancelled. Whatever goes wrong is fatal.
 
-        While a step is under way, the next one absorbs what is ready, a slice at a time;
-        it is submitted once the one before is over, and full or nothing is left to add.
+        While a step is under way, the next one absorbs what is ready, a slice at a time; it is
+        submitted once the outputs of the one before are acknowledged, and full or nothing is
+        left to add.
         """
         time = asyncio.get_running_loop().time
         try:
             while True:
-                if not self._count:
+                if not (self._count or self._owed):
                     await self._idle()
                 while self._has_room():
                     begun = time()
@@ -208,7 +214,7 @@ class Steps:
                     await asyncio.sleep(0)
                 if self._flight is not None:
                     await self._flight
-                if self._step.works:
+                if self._step.works or self._owed:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
         except (asyncio.CancelledError, GeneratorExit):
             raise
@@ -226,6 +232,8 @@ class Steps:
         self._wake.clear()
         if self._flight is not None:
             await self._flight
+        if self._owed:
+            return
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._wake.wait()
@@ -295,7 +303,7 @@ class Steps:
             partition.weight += len(record.value or b"")
         return len(records)
 
-    def _cut(self) -> tuple[Outputs, list[tuple[Partition, Batch]], int]:
+    def _cut(self) -> tuple[Outputs, Batches, int]:
         """Close the step: its outputs, and a state batch for each of its partitions."""
         step, self._step = self._step, Step()
         works = list(step.works.values())
@@ -309,37 +317,48 @@ class Steps:
         ]
         return step.outputs, batches, self._generation
 
-    async def _submit(
-        self, outputs: Outputs, batches: list[tuple[Partition, Batch]], generation: int
-    ) -> None:
-        """Outputs, then state, then on."""
+    async def _submit(self, outputs: Outputs, batches: Batches, generation: int) -> None:
+        """Send a step's outputs, and the state of the step before, whose outputs stand.
+
+        Both acknowledged, the step's own state is owed.
+        """
+        owed, self._owed = self._owed, []
         try:
             self._must_own(generation)
-            await self._sender.send_outputs(outputs)
-            self._failpoints.reach(OUTPUTS_ACKED)
-            await self._append(batches, generation)
-            self._failpoints.reach(STATE_ACKED)
-            self._tell_absorbed(partition for partition, _ in batches)
-            self._keep(partition for partition, _ in batches)
+            landed = await self._send(outputs, owed)
+            if batches:
+                self._failpoints.reach(OUTPUTS_ACKED)
+            jumped = self._acknowledge(owed, landed)
+            if jumped:
+                await self._repair(jumped, generation)
+            if owed:
+                self._failpoints.reach(STATE_ACKED)
+            self._tell_absorbed(partition for partition, _ in owed)
+            self._keep(partition for partition, _ in owed)
+            self._must_own(generation)
+            if not jumped:
+                self._owed = batches
         except OwnershipLostError:
             log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
 
-    async def _append(self, batches: list[tuple[Partition, Batch]], generation: int) -> None:
-        self._must_own(generation)
-        states: dict[Destination, list[StateRecord]] = {
-            (self._topic, partition.number): batch.records for partition, batch in batches
-        }
-        landed = await self._sender.send_state(states)
+    async def _send(self, outputs: Outputs, owed: Batches) -> dict[Destination, int]:
+        """Where the state landed."""
+        states = {(self._topic, partition.number): batch.records for partition, batch in owed}
+        sending = self._sender.send_outputs(outputs), self._sender.send_state(states)
+        _, landed = await asyncio.gather(*sending)
+        return landed
+
+    def _acknowledge(self, owed: Batches, landed: Mapping[Destination, int]) -> list[Partition]:
+        """Take the acks of a step's state; returns the partitions whose logs have grown."""
         jumped = []
-        for partition, batch in batches:
+        for partition, batch in owed:
             if landed[self._topic, partition.number] == partition.end:
                 partition.acknowledge(batch)
             else:
                 jumped.append(partition)
-        if jumped:
-            await self._repair(jumped, generation)
+        return jumped
 
     def _tell_absorbed(self, partitions: Iterable[Partition]) -> None:
         self._absorbed(

@@ -1,4 +1,4 @@
-"""Bugs that break one rule of the protocol each, for showing that the simulation finds them."""
+"""What a simulated service does otherwise: bugs that break one rule each, and short days."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 from models import rows
+from models.instants import SECOND
+from streams.engine import documents
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition, Record
 from streams.engine.position import Position
@@ -21,8 +23,24 @@ _image = Partition.image
 
 async def _state_first(self: Steps, outputs: Any, batches: Any, generation: int) -> None:
     try:
-        await self._append(batches, generation)
-        await self._sender.send_outputs(outputs)
+        self._must_own(generation)
+        jumped = self._acknowledge(batches, await self._send({}, batches))
+        if jumped:
+            await self._repair(jumped, generation)
+        await self._send(outputs, [])
+        self._tell_absorbed(partition for partition, _ in batches)
+    except OwnershipLostError:
+        pass
+    except Exception as error:  # noqa: BLE001 - as the method that this stands for
+        self._fatal(error)
+
+
+async def _state_beside(self: Steps, outputs: Any, batches: Any, generation: int) -> None:
+    try:
+        self._must_own(generation)
+        jumped = self._acknowledge(batches, await self._send(outputs, batches))
+        if jumped:
+            await self._repair(jumped, generation)
         self._tell_absorbed(partition for partition, _ in batches)
     except OwnershipLostError:
         pass
@@ -40,13 +58,11 @@ async def _partitions_recovered(self: Engine, steps: Steps, partitions: list[Par
     await steps.own(partitions)
 
 
-async def _append_blindly(self: Steps, batches: Any, generation: int) -> None:
-    self._must_own(generation)
-    states = {(self._topic, one.number): batch.records for one, batch in batches}
-    landed = await self._sender.send_state(states)
-    for partition, batch in batches:
+def _acknowledge_blindly(self: Steps, owed: Any, landed: Any) -> list[Partition]:
+    for partition, batch in owed:
         partition.acknowledge(batch)
-        partition.end = landed[self._topic, partition.number] + len(batch.records)
+        partition.end = landed[self._topic, partition.number] + batch.size
+    return []
 
 
 async def _do_not_look(self: Steps, generation: int) -> None:
@@ -105,11 +121,11 @@ def _take_any_run(self: Steps, runs: Any) -> None:
 
 async def _run_without_waiting(self: Steps) -> None:
     while True:
-        if not self._count:
+        if not (self._count or self._owed):
             await self._idle()
         while self._has_room():
             self._absorb_slice()
-        if self._step.works:
+        if self._step.works or self._owed:
             self._flight = asyncio.create_task(self._submit(*self._cut()))
         await asyncio.sleep(0)
 
@@ -125,10 +141,11 @@ async def _send_position_apart(self: Appender, states: Any) -> dict[Any, int]:
 
 PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
     "state before outputs": [(Steps, "_submit", _state_first)],
+    "a step's state goes with its own outputs": [(Steps, "_submit", _state_beside)],
     "origins are not looked at": [(Position, "absorb_origin", _absorb_origin)],
     "positions are not looked at": [(Engine, "partitions_recovered", _partitions_recovered)],
     "acks are not looked at": [
-        (Steps, "_append", _append_blindly),
+        (Steps, "_acknowledge", _acknowledge_blindly),
         (Steps, "_look", _do_not_look),
     ],
     "the last record wins": [(Partition, "load", _load_last)],
@@ -162,3 +179,24 @@ def planted(name: str) -> Iterator[None]:
     finally:
         for one in patches:
             one.stop()
+
+
+@contextmanager
+def forgetting(seconds: int) -> Iterator[list[int]]:
+    """Days of so many seconds, so that documents are forgotten; yields how many were.
+
+    What is said of a document after that counts anew, so sums are not the load's any more.
+    """
+    forgotten = [0]
+    delete = Partition.delete
+
+    def count(self: Partition, key: str, version: int) -> None:
+        forgotten[0] += 1
+        delete(self, key, version)
+
+    with (
+        patch.object(documents, "DAY", seconds * SECOND),
+        patch.object(Partition, "delete", count),
+        patch.object(world.World, "_same_sums", lambda self: None),
+    ):
+        yield forgotten

@@ -10,10 +10,11 @@ import pytest
 
 from local.processes import ROOT
 from tests.simulation import world
-from tests.simulation.planted import PLANTED, planted
+from tests.simulation.planted import PLANTED, forgetting, planted
 
 SEEDS = 2_000
 SOAK_SEEDS = int(os.environ.get("SEEDS", "20000"))
+FORGETTING_SEEDS = 100
 PART = 25
 ENOUGH = 400
 """Seeds within which a planted bug must show."""
@@ -32,6 +33,13 @@ def test_every_seed_comes_to_what_a_replay_comes_to():
 @pytest.mark.soak
 def test_many_more_seeds_do_too():
     assert wrong(SOAK_SEEDS) == []
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+def test_a_replay_forgets_the_same_documents(seconds):
+    with forgetting(seconds) as forgotten:
+        assert world.wrong_seeds(range(FORGETTING_SEEDS)) == []
+    assert forgotten[0] > FORGETTING_SEEDS
 
 
 @pytest.mark.parametrize("bug", sorted(PLANTED))

@@ -124,7 +124,7 @@ class World:
             raise Wrong(f"seed {self.seed}: {what}")
 
     async def _run(self) -> None:
-        self.settings = Settings(partitions=PARTITIONS, step_records=6)
+        self.settings = Settings(partitions=PARTITIONS, step_records=6, document_days=1)
         self.routing = Routing(self.settings)
         self.broker = Broker(self.loop, self.random, Faults())
         self.broker.freeze = self._freeze

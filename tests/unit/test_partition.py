@@ -201,3 +201,15 @@ def test_deletes_are_let_go_of_in_their_order_and_not_all_at_once():
     deletes.done()
     assert deletes.due(5) == []
     assert Deletes(deletes.kept()).due(6) == [("last", 1)]
+
+
+def test_a_row_may_go_twice_in_one_step():
+    partition = Partition(0)
+    partition.put("row", Row(version=1))
+    partition.delete("row", 2)
+    partition.put("row", Row(version=3))
+    partition.delete("row", 4)
+    batch = partition.cut("test", 1)
+    partition.acknowledge(batch)
+    assert batch.deleted == [("row", 4)]
+    assert partition.encoded == {}

@@ -51,13 +51,17 @@ class FakeSender:
         self.gate.set()
 
     async def send_outputs(self, outputs):
-        self.sent.append(
-            ("outputs", {to: [value for _, value, _ in out] for to, out in outputs.items()})
-        )
-        await self.gate.wait()
+        if outputs:
+            self.sent.append(
+                ("outputs", {to: [value for _, value, _ in out] for to, out in outputs.items()})
+            )
+            await self.gate.wait()
 
     async def send_state(self, states):
-        self.sent.append(("state", {to: [key for key, _ in rows] for to, rows in states.items()}))
+        if states:
+            self.sent.append(
+                ("state", {to: [key for key, _ in rows] for to, rows in states.items()})
+            )
         landed = {}
         for to, rows in states.items():
             landed[to] = self.ends.get(to, 0)
@@ -149,9 +153,34 @@ def test_outputs_are_acknowledged_before_the_state_is_submitted():
         assert bench.absorbed == {}
         bench.sender.gate.set()
         await bench.until(lambda: len(bench.sender.sent) == 4)
-        assert [what for what, _ in bench.sender.sent] == ["outputs", "state"] * 2
-        assert bench.sender.sent[1][1] == {("state", 0): [b"row", b"position|0"]}
-        assert bench.sender.sent[2][1] == {("out", 0): [b"2"]}
+        state = {("state", 0): [b"row", b"position|0"]}
+        assert bench.sender.sent[1:] == [
+            ("outputs", {("out", 0): [b"2"]}),
+            ("state", state),
+            ("state", state),
+        ]
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        assert bench.partition.get("row", Seen).values == [0, 1, 2]
+
+    run(case)
+
+
+def test_a_step_whose_outputs_hang_holds_back_its_own_state_only():
+    async def case(bench):
+        bench.offer(0)
+        await bench.until(lambda: len(bench.sender.sent) == 1)
+        bench.sender.gate.clear()
+        bench.offer(1)
+        await bench.until(lambda: len(bench.sender.sent) == 3)
+        bench.offer(2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [what for what, _ in bench.sender.sent] == ["outputs", "outputs", "state"]
+        assert bench.sender.sent[1][1] == {("out", 0): [b"1"]}
+        bench.sender.gate.set()
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        assert bench.partition.position.base == 4
+        assert bench.fatal == []
 
     run(case)
 
