@@ -21,7 +21,9 @@ from benchmarks.workload import Workload
 from models import topics
 from streams.settings import Settings
 
-PACE_SECONDS: Final = 0.002
+PACE_SECONDS: Final = 0.005
+"""As long as Kafka's own producers wait for company."""
+
 PROBE_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.001
 LIMIT_SECONDS: Final = 60.0

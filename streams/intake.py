@@ -89,6 +89,7 @@ class Intake:
     name = "intake"
     inputs: tuple[str, ...] = topics.SOURCE_TOPICS
     state = topics.INVENTORY_SOURCES
+    state_may_wait = True
 
     def __init__(self, routing: Routing, catalog: Catalog | None = None) -> None:
         self._routing = routing

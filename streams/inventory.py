@@ -61,6 +61,7 @@ class Inventory:
     name = "inventory"
     inputs: tuple[str, ...] = (topics.INVENTORY_MOVEMENTS,)
     state = topics.INVENTORY_STATE
+    state_may_wait = False
 
     def __init__(self, routing: Routing, *, trust_origins: bool = True) -> None:
         self._routing = routing

@@ -44,6 +44,7 @@ class Orders:
     name = "orders"
     inputs: tuple[str, ...] = (_INPUT,)
     state = topics.ORDERS_STATE
+    state_may_wait = False
 
     def __init__(self, routing: Routing, settings: Settings, *, trust_origins: bool = True) -> None:
         self._routing = routing

@@ -78,11 +78,15 @@ class Work:
 
 
 class Stage(Protocol):
-    """One stage of processing. Topics are named without the prefix."""
+    """One stage of processing. Topics are named without the prefix.
+
+    `state_may_wait`: nobody waits for its rows, only for its outputs.
+    """
 
     name: str
     inputs: tuple[str, ...]
     state: str
+    state_may_wait: bool
 
     def opened(self, partition: Partition) -> None:
         """The partition's rows are complete: build what is derived from them."""

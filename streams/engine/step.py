@@ -7,6 +7,7 @@ log (one that was paused and woke), the partition is repaired before the next st
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,9 @@ MAX_STEP_WEIGHT = 8 * 1024 * 1024
 
 LOOK_SECONDS = 1.0
 """How often an idle stage looks at the ends of its state logs; a busy one sees by its acks."""
+
+COMPANY_SECONDS = 0.02
+"""How long a state that nobody waits for is kept, so as to need no request of its own."""
 
 ASK_AGAIN_SECONDS = 0.1
 """The pause before the group is asked again who owns a partition."""
@@ -233,6 +237,7 @@ class Steps:
         if self._flight is not None:
             await self._flight
         if self._owed:
+            await self._wait_for_company()
             return
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -240,6 +245,13 @@ class Steps:
         except TimeoutError:
             self._flight = asyncio.create_task(self._look(self._generation))
             await self._flight
+
+    async def _wait_for_company(self) -> None:
+        """Where nobody waits for a state, it may go with the outputs of what comes next."""
+        if self.stage.state_may_wait:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(COMPANY_SECONDS):
+                    await self._wake.wait()
 
     def _absorb_slice(self) -> None:
         step = self._step

@@ -21,7 +21,7 @@ class Seen(Row, kw_only=True):
 class Echo:
     """A stage that remembers what it saw and emits it."""
 
-    name, inputs, state = "echo", ("in",), "state"
+    name, inputs, state, state_may_wait = "echo", ("in",), "state", False
 
     def opened(self, partition):
         pass
@@ -161,6 +161,23 @@ def test_outputs_are_acknowledged_before_the_state_is_submitted():
         ]
         await bench.until(lambda: bench.absorbed == {("in", 0): 2})
         assert bench.partition.get("row", Seen).values == [0, 1, 2]
+
+    run(case)
+
+
+def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after_a_while():
+    async def case(bench):
+        bench.steps.stage.state_may_wait = True
+        bench.offer(0)
+        await bench.until(lambda: bench.sender.sent)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [what for what, _ in bench.sender.sent] == ["outputs"]
+        bench.offer(1)
+        await bench.until(lambda: len(bench.sender.sent) == 3)
+        assert [what for what, _ in bench.sender.sent] == ["outputs", "outputs", "state"]
+        await bench.until(lambda: bench.absorbed == {("in", 0): 1})
+        assert len(bench.sender.sent) == 4
 
     run(case)
 
