@@ -20,6 +20,7 @@ from streams import rebuild as rebuilding
 from streams import replay as replays
 from streams.app import create_app
 from streams.connecting import wait_for_kafka
+from streams.engine.pressure import Pressure
 from streams.errors import StreamsError
 from streams.settings import Settings
 from streams.supervisor import supervise
@@ -44,10 +45,11 @@ def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = Settings()
     _run(wait_for_kafka, settings)
-    raise SystemExit(supervise(partial(_run_stages, settings), settings.shutdown_seconds))
+    run = partial(_run_stages, settings, Pressure())
+    raise SystemExit(supervise(run, settings.shutdown_seconds))
 
 
-def _run_stages(settings: Settings, names: Sequence[str]) -> None:
+def _run_stages(settings: Settings, pressure: Pressure, names: Sequence[str]) -> None:
     """Run some stages in this process, which ends with them."""
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:
@@ -57,7 +59,7 @@ def _run_stages(settings: Settings, names: Sequence[str]) -> None:
     uvloop.install()
     # A rerun on another machine must resolve local times the same: the packaged zones only.
     zoneinfo.reset_tzpath(())
-    app = create_app(settings, names)
+    app = create_app(settings, names, pressure)
     faust.Worker(app, loglevel=settings.log_level, quiet=True).execute_from_commandline()
 
 

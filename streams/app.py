@@ -18,9 +18,10 @@ from streams.engine import transport
 from streams.engine.engine import REVOKE_SECONDS, Engine
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
+from streams.engine.pressure import Pressure
 from streams.engine.sender import NO_HEADERS, Sender
 from streams.engine.stage import Stage
-from streams.engine.step import MAX_PENDING_BYTES
+from streams.engine.step import MAX_PENDING_BYTES, Steps
 from streams.engine.tables import RawSchema
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -64,8 +65,11 @@ class App(faust.App):  # type: ignore[misc]
             os._exit(1 if self.crashed else 0)
 
 
-def create_app(settings: Settings, stages: Collection[str]) -> App:
-    """The named stages, wired; nothing is connected before the app starts."""
+def create_app(settings: Settings, stages: Collection[str], pressure: Pressure) -> App:
+    """The named stages, wired; nothing is connected before the app starts.
+
+    `pressure` is that of intake on the inventory, which may be in another process.
+    """
     transport.register()
     STORES.aliases["rows"] = "streams.engine.tables:RowStore"
     app = App(
@@ -105,7 +109,9 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
     inventory = Inventory(routing, trust_origins=trust_origins)
     for stage in (intake, orders, inventory):
         if stage.name in stages:
-            _agent(app, settings, stage)
+            minds = pressure if stage is intake else None
+            tells = pressure if stage is inventory else None
+            _agent(app, settings, stage, engine.add(stage, minds=minds, tells=tells))
 
     @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
     async def on_revoked(app: App, revoked: Any, **options: Any) -> None:
@@ -119,13 +125,12 @@ def create_app(settings: Settings, stages: Collection[str]) -> App:
     return app
 
 
-def _agent(app: App, settings: Settings, stage: Stage) -> None:
+def _agent(app: App, settings: Settings, stage: Stage, steps: Steps) -> None:
     """One agent: its topics' runs go to the stage's steps; its table is the stage's rows."""
     raw: dict[str, Any] = {
         "schema": RawSchema(key_type=bytes, value_type=bytes),
         "partitions": settings.partitions,
     }
-    steps = app.flow.add(stage)
     table = app.Table(
         stage.name,
         partitions=settings.partitions,

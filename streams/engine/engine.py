@@ -16,6 +16,7 @@ from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
 from streams.engine.position import UNFINISHED
+from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Sender
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
@@ -72,8 +73,10 @@ class Engine:
         self._senders: list[Appender] = []
         self._running: list[asyncio.Task[None]] = []
 
-    def add(self, stage: Stage) -> Steps:
-        """Take in a stage."""
+    def add(
+        self, stage: Stage, minds: Pressure | None = None, tells: Pressure | None = None
+    ) -> Steps:
+        """Take in a stage, which minds the pressure on another, or tells that on itself."""
         settings = self._settings
         sender = self._new_appender(stage.name)
         steps = Steps(
@@ -92,6 +95,8 @@ class Engine:
             now_ms=lambda: int(self._now() * 1000),
             lag_ms=int(settings.compaction_lag_hours * 3_600_000),
             snapshots=self._snapshots,
+            minds=minds,
+            tells=tells,
         )
         self.steps.append(steps)
         self._senders.append(sender)

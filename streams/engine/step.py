@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
+from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Outputs, Raw, Stage, Work
@@ -31,8 +32,11 @@ MAX_PENDING_BYTES = 4 * 1024 * 1024
 """What may wait of one input partition; past it that one is not fetched, and others are."""
 
 SLICE_BYTES = 64 * 1024
-SLICE_SECONDS = 0.01
+SLICE_SECONDS = 0.003
 """What is taken at once, over all inputs, and how long a stage absorbs before others do."""
+
+SHARED_SECONDS = 0.05
+"""How long a step absorbs at most that takes from a backlog and from what is up to date."""
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
@@ -54,7 +58,9 @@ class Step:
         self.works: dict[int, Work] = {}
         self.outputs: Outputs = {}
         self.size = 0
+        self.bytes = 0
         self.spent = 0.0
+        self.is_shared = False
 
 
 class Steps:
@@ -78,13 +84,20 @@ class Steps:
         now_ms: Callable[[], int],
         lag_ms: int,
         snapshots: Snapshots | None = None,
+        minds: Pressure | None = None,
+        tells: Pressure | None = None,
     ) -> None:
-        """`lag_ms`: for so long a late write may bring back what was deleted."""
+        """`lag_ms`: for so long a late write may bring back what was deleted.
+
+        `minds` is the pressure on the stage that this one feeds, `tells` the one on this.
+        """
         self.stage = stage
         self._sender = sender
         self._ownership = ownership
         self._failpoints = failpoints
         self._snapshots = snapshots
+        self._minds = minds
+        self._tells = tells
         self._prefix = prefix
         self._topic = prefix + stage.state
         self._writer = writer
@@ -108,6 +121,7 @@ class Steps:
         self._step = Step()
         self._flight: asyncio.Task[None] | None = None
         self._owed: Batches = []
+        self._cut_at = 0.0
 
     def crowded(self) -> list[TopicPartition]:
         """Inputs of which enough records wait already."""
@@ -209,15 +223,19 @@ class Steps:
             while True:
                 if not (self._count or self._owed):
                     await self._idle()
+                    self._cut_at = time()
                 while self._has_room():
                     begun = time()
                     while self._has_room() and time() < begun + SLICE_SECONDS:
                         self._absorb_slice()
-                    self._step.spent += time() - begun
+                    spent = time() - begun
+                    self._step.spent += spent
                     # The senders, the fetcher and the other stages have their turn.
-                    await asyncio.sleep(0)
+                    rests = self._minds is not None and self._minds.is_high
+                    await asyncio.sleep(spent if rests else 0)
                 if self._flight is not None:
                     await self._flight
+                self._tell_pressure(time())
                 if self._step.works or self._owed:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
         except (asyncio.CancelledError, GeneratorExit):
@@ -227,9 +245,14 @@ class Steps:
 
     def _has_room(self) -> bool:
         step = self._step
-        return (
-            self._count > 0 and step.size < self._step_records and step.spent < self._step_seconds
-        )
+        longest = SHARED_SECONDS if step.is_shared else self._step_seconds
+        return self._count > 0 and step.size < self._step_records and step.spent < longest
+
+    def _tell_pressure(self, now: float) -> None:
+        if self._tells is not None:
+            waiting = sum(self._bytes.values())
+            self._tells.tell(waiting, self._step.bytes, now - self._cut_at)
+            self._cut_at = now
 
     async def _idle(self) -> None:
         """Wait for records; meanwhile look whether the state logs are where they were left."""
@@ -239,6 +262,8 @@ class Steps:
         if self._owed:
             await self._wait_for_company()
             return
+        if self._tells is not None:
+            self._tells.tell(0, 0, 0)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._wake.wait()
@@ -272,7 +297,10 @@ class Steps:
                 self._give_back(source, records[done:])
 
     def _take(self) -> list[tuple[TopicPartition, list[Raw]]]:
-        """A slice: as many bytes of each input that has any, at least a record."""
+        """A slice: as many bytes of each input that has any, at least a record.
+
+        Where some inputs have more and others do not, the step is shared: it is not to be long.
+        """
         ready = sorted(source for source, waiting in self._pending.items() if waiting)
         share = SLICE_BYTES // max(1, len(ready))
         taken = []
@@ -283,8 +311,11 @@ class Steps:
                 size += len(record.value or b"")
                 records.append(record)
             taken.append((source, records))
+            self._step.bytes += size
             self._bytes[source] -= size
             self._count -= len(records)
+        if any(self._pending[source] for source in ready):
+            self._step.is_shared |= not all(self._pending[source] for source in ready)
         return taken
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:

@@ -1,6 +1,7 @@
 """The order of a step, who may submit, and what ends the process."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from streams.engine import step
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import Position
+from streams.engine.pressure import Pressure
 from streams.engine.step import Steps
 from streams.errors import LostLogError
 from tests.pipeline import Record
@@ -178,6 +180,53 @@ def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after
         assert [what for what, _ in bench.sender.sent] == ["outputs", "outputs", "state"]
         await bench.until(lambda: bench.absorbed == {("in", 0): 1})
         assert len(bench.sender.sent) == 4
+
+    run(case)
+
+
+def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
+    def taken(*sizes):
+        steps = Bench().steps
+        for number, size in enumerate(sizes):
+            steps.start_at(f"in-{number}", 0, 0)
+            records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
+            steps.offer({(f"in-{number}", 0): records})
+        steps._absorb_slice()
+        return steps._step.is_shared
+
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    assert taken(100, 1)
+    assert not taken(100, 100)
+    assert not taken(1, 2)
+    assert not taken(100)
+
+
+def test_who_feeds_a_stage_makes_way_while_it_is_behind():
+    pressure = Pressure()
+    assert not pressure.is_high
+    pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
+    assert pressure.is_high
+    pressure.tell(waiting=10_000, taken=100_000, seconds=0.1)
+    assert not pressure.is_high
+    pressure.tell(waiting=10_000, taken=0, seconds=0.1)
+    assert not pressure.is_high
+
+    async def case(bench):
+        bench.steps._minds = pressure
+        pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
+        bench.offer(*range(100))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 99})
+
+    run(case)
+
+
+def test_a_stage_tells_what_waits_for_it_until_it_is_idle():
+    async def case(bench):
+        told = []
+        bench.steps._tells = SimpleNamespace(tell=lambda *what: told.append(what))
+        bench.offer(*range(10))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 9} and told[-1] == (0, 0, 0))
+        assert told[0][1] == 10
 
     run(case)
 
