@@ -48,6 +48,9 @@ LAST = 8.0
 FREEZING = 0.1
 """How often they do, each."""
 
+DYING = 0.3
+"""How often one that wakes dies before it can do anything more."""
+
 CALM = 120.0
 """Virtual seconds after them, within which all must be absorbed."""
 
@@ -130,6 +133,7 @@ class World:
         self.broker.freeze = self._freeze
         self.group = Group(self.loop, self.random, PARTITIONS)
         self.nodes: list[Node] = []
+        self._asleep: set[int] = set()
         self._counts = 0
         for _ in range(NODES):
             self._start()
@@ -231,12 +235,16 @@ class World:
 
     def _pause(self, process: int, longest: float) -> None:
         self.loop.pause(process)
+        self._asleep.add(process)
         self.loop.in_world(self.random.random() * longest, lambda: self._wake(process))
 
     def _wake(self, process: int) -> None:
+        if process not in self._asleep:
+            return
+        self._asleep.discard(process)
         self.tell(f"node {process} wakes")
         self.loop.resume(process)
-        if self.random.random() < 0.3:
+        if self.random.random() < DYING:
             # It had time to send what it had in hand, and none to join again.
             self.loop.in_world(self.random.random() / 5, self._node(process).die)
 
