@@ -14,7 +14,7 @@ class MemoryView:
 
     def __init__(self) -> None:
         self._stock: dict[str, tuple[int, bytes]] = {}
-        self._other: dict[str, tuple[int, bytes]] = {}
+        self._other: dict[str, tuple[int, bytes | None]] = {}
         self._locations: dict[str, set[str]] = defaultdict(set)
         self._topics: dict[str, set[str]] = defaultdict(set)
         self._gaps: dict[str, int] = defaultdict(int)
@@ -31,11 +31,8 @@ class MemoryView:
             known = self._other.get(key)
             if known is not None and known[0] >= update.version:
                 continue
-            if update.value is None:
-                self._other.pop(key, None)
-                continue
             self._other[key] = update.version, update.value
-            if kind_of(key) == "source":
+            if update.value is not None and kind_of(key) == "source":
                 self._count_gaps(key, update.value)
 
     def _apply_stock(self, update: Update) -> None:
@@ -78,7 +75,7 @@ class MemoryView:
             self._other.get(key_of("source", topic, source))
             for topic in sorted(self._topics.get(source, ()))
         )
-        return [row[1] for row in held if row is not None]
+        return [row[1] for row in held if row is not None and row[1] is not None]
 
     async def row(self, key: str) -> bytes | None:
         """Any other row."""
