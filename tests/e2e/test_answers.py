@@ -214,6 +214,8 @@ def test_sources_are_listed_by_their_troubles(running):
 
 def test_a_heartbeat_finds_the_tail_and_totals_that_do_not_agree(running):
     running.send(b.sale("beat-p", 1, "09:00", 2, sku="BEAT", location="ex"))
+    # The front must have seen in which topic the source is.
+    running.settle()
     beat = b.control("heartbeat", "beat-p", "09:30", sequence=2)
     assert running.post("/v1/events", beat).status_code == 202
     running.settle()
