@@ -201,7 +201,7 @@ def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
     assert not taken(100)
 
 
-def test_who_feeds_a_stage_makes_way_while_it_is_behind():
+def test_pressure_is_high_where_what_waits_takes_long():
     pressure = Pressure()
     assert not pressure.is_high
     pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
@@ -211,13 +211,23 @@ def test_who_feeds_a_stage_makes_way_while_it_is_behind():
     pressure.tell(waiting=10_000, taken=0, seconds=0.1)
     assert not pressure.is_high
 
+
+@pytest.mark.parametrize("is_high", [False, True])
+def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_high):
+    rests, sleep = [], asyncio.sleep
+
+    def rest(seconds):
+        rests.append(seconds)
+        return sleep(seconds)
+
     async def case(bench):
-        bench.steps._minds = pressure
-        pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
+        monkeypatch.setattr(step.asyncio, "sleep", rest)
+        bench.steps._minds = SimpleNamespace(is_high=is_high)
         bench.offer(*range(100))
         await bench.until(lambda: bench.absorbed == {("in", 0): 99})
 
     run(case)
+    assert any(rests) == is_high
 
 
 def test_a_stage_tells_what_waits_for_it_until_it_is_idle():
