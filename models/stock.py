@@ -88,6 +88,8 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     recent: Link | None = None
     recent_size: int = 0
     first_chunk: int = 0
+    first_newest: Instant = NEVER
+    """Effective time of the newest delta in the first history row, once that was read."""
     next_chunk: int = 0
     blocks: list[int] = field(default_factory=list)
     """Spans of which sums by minute are kept."""
@@ -250,17 +252,21 @@ def _file_recent(store: Rows, row: StockRow) -> None:
     row.recent, row.recent_size = None, 0
     horizon = row.newest - HISTORY
     while row.first_chunk < row.next_chunk - 1:
+        is_full = row.next_chunk - row.first_chunk > MAX_CHUNKS
+        if row.first_newest >= horizon and not is_full:
+            break
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
         links = unlinked(oldest.links) if oldest is not None else []
-        newest_of_it = max((link.effective for link in links), default=NEVER)
-        if newest_of_it >= horizon:
-            if row.next_chunk - row.first_chunk <= MAX_CHUNKS:
+        row.first_newest = max((link.effective for link in links), default=NEVER)
+        if row.first_newest >= horizon:
+            if not is_full:
                 break
             _sum_up(store, row, links)
         else:
-            row.forgotten = max(row.forgotten, newest_of_it)
+            row.forgotten = max(row.forgotten, row.first_newest)
         store.delete(history_key(row, row.first_chunk), row.version)
         row.first_chunk += 1
+        row.first_newest = NEVER
     _forget_sums(store, row, horizon)
 
 

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         16_000, ge=1, le=100_000, description="records that one step takes at most"
     )
     step_ms: int = Field(
-        200,
+        500,
         ge=1,
         description="milliseconds of absorbing after which a step is closed: more merges more "
         "changes of a row, and has what comes meanwhile wait for longer",

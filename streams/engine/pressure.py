@@ -10,18 +10,33 @@ from typing import Final
 MAKE_WAY_SECONDS: Final = 0.05
 """So much may wait; past it, who feeds the stage rests for as long as it works."""
 
+BACKLOG_SECONDS: Final = 0.5
+"""So much may wait where all that feeds the stage is old: nothing wants to pass."""
+
+LATELY_SECONDS: Final = 1.0
+"""For so long, others are expected to go on sending."""
+
 
 class Pressure:
-    """Made before the processes part, so that both see it."""
+    """Made before the processes part, so that both see it. Times are of the system's one clock."""
 
     def __init__(self) -> None:
         self._seconds = RawValue("d", 0.0)
+        self._fresh_at = RawValue("d", -LATELY_SECONDS)
 
     def tell(self, waiting: int, taken: int, seconds: float) -> None:
         """So many bytes are waiting; so many were taken in the last so many seconds."""
         self._seconds.value = waiting * seconds / taken if taken else 0.0
 
-    @property
-    def is_high(self) -> bool:
+    def tell_fresh(self, now: float) -> None:
+        """Who feeds the stage is up to date, in some input at least."""
+        self._fresh_at.value = now
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether something that is up to date was fed lately, so that it may have to wait."""
+        return bool(now < self._fresh_at.value + LATELY_SECONDS)
+
+    def is_high(self, now: float) -> bool:
         """Whether the stage that is fed needs time."""
-        return bool(self._seconds.value > MAKE_WAY_SECONDS)
+        most = MAKE_WAY_SECONDS if self.is_fresh(now) else BACKLOG_SECONDS
+        return bool(self._seconds.value > most)

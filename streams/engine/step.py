@@ -226,12 +226,13 @@ class Steps:
                     self._cut_at = time()
                 while self._has_room():
                     begun = time()
-                    while self._has_room() and time() < begun + SLICE_SECONDS:
-                        self._absorb_slice()
-                    spent = time() - begun
+                    while self._has_room() and (now := time()) < begun + SLICE_SECONDS:
+                        self._absorb_slice(now)
+                    ended = time()
+                    spent = ended - begun
                     self._step.spent += spent
                     # The senders, the fetcher and the other stages have their turn.
-                    rests = self._minds is not None and self._minds.is_high
+                    rests = self._minds is not None and self._minds.is_high(ended)
                     await asyncio.sleep(spent if rests else 0)
                 if self._flight is not None:
                     await self._flight
@@ -278,9 +279,9 @@ class Steps:
                 async with asyncio.timeout(COMPANY_SECONDS):
                     await self._wake.wait()
 
-    def _absorb_slice(self) -> None:
+    def _absorb_slice(self, now: float) -> None:
         step = self._step
-        for source, records in self._take():
+        for source, records in self._take(now):
             topic, number = source
             partition = self.owned.get(number)
             if partition is None:
@@ -296,11 +297,8 @@ class Steps:
                 step.size = self._step_records
                 self._give_back(source, records[done:])
 
-    def _take(self) -> list[tuple[TopicPartition, list[Raw]]]:
-        """A slice: as many bytes of each input that has any, at least a record.
-
-        Where some inputs have more and others do not, the step is shared: it is not to be long.
-        """
+    def _take(self, now: float) -> list[tuple[TopicPartition, list[Raw]]]:
+        """A slice: as many bytes of each input that has any, at least a record."""
         ready = sorted(source for source, waiting in self._pending.items() if waiting)
         share = SLICE_BYTES // max(1, len(ready))
         taken = []
@@ -314,9 +312,20 @@ class Steps:
             self._step.bytes += size
             self._bytes[source] -= size
             self._count -= len(records)
-        if any(self._pending[source] for source in ready):
-            self._step.is_shared |= not all(self._pending[source] for source in ready)
+        behind = sum(bool(self._pending[source]) for source in ready)
+        if behind < len(ready):
+            self._note_fresh(now, beside_a_backlog=behind > 0)
         return taken
+
+    def _note_fresh(self, now: float, *, beside_a_backlog: bool) -> None:
+        """Some input is up to date. Beside others that are not, the step is not to be long.
+
+        What is fed by a backlog alone runs dry now and then; nobody waits for it.
+        """
+        if self._minds is not None:
+            self._minds.tell_fresh(now)
+        if beside_a_backlog and (self._tells is None or self._tells.is_fresh(now)):
+            self._step.is_shared = True
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extendleft(reversed(records))

@@ -22,6 +22,9 @@ from streams.engine.stage import Raw
 BUSY_WAIT_MS = 5
 """Milliseconds that the broker may collect records of a busy stage before it answers."""
 
+CROWDED_SECONDS = 0.02
+"""How often it is looked whether an input that has enough records waiting needs more."""
+
 
 class Flow(Protocol):
     """What the transport asks the engine."""
@@ -112,9 +115,9 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         crowded = self._flow.crowded()
         if crowded:
             active = {tp for tp in active if tp not in crowded}
-            timeout = 0.005
+            timeout = CROWDED_SECONDS
         if not active:
-            await asyncio.sleep(0.002 if crowded else 0.02)
+            await asyncio.sleep(CROWDED_SECONDS)
             return {}, active
         return self._paced(await self._getmany(active, timeout)), active
 

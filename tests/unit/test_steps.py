@@ -185,13 +185,14 @@ def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after
 
 
 def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
-    def taken(*sizes):
+    def taken(*sizes, tells=None):
         steps = Bench().steps
+        steps._tells = tells
         for number, size in enumerate(sizes):
             steps.start_at(f"in-{number}", 0, 0)
             records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
             steps.offer({(f"in-{number}", 0): records})
-        steps._absorb_slice()
+        steps._absorb_slice(10.0)
         return steps._step.is_shared
 
     monkeypatch.setattr(step, "SLICE_BYTES", 64)
@@ -199,17 +200,52 @@ def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
     assert not taken(100, 100)
     assert not taken(1, 2)
     assert not taken(100)
+    fed = Pressure()
+    assert not taken(100, 1, tells=fed)
+    fed.tell_fresh(9.5)
+    assert taken(100, 1, tells=fed)
+    fed.tell_fresh(8.5)
+    assert not taken(100, 1, tells=fed)
+
+
+def test_who_feeds_a_stage_tells_it_where_an_input_of_its_own_is_up_to_date(monkeypatch):
+    def told(*sizes):
+        steps, fed = Bench().steps, Pressure()
+        steps._minds = fed
+        for number, size in enumerate(sizes):
+            steps.start_at(f"in-{number}", 0, 0)
+            records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
+            steps.offer({(f"in-{number}", 0): records})
+        steps._absorb_slice(10.0)
+        return fed.is_fresh(10.5)
+
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    assert told(1)
+    assert told(100, 1)
+    assert not told(100, 100)
 
 
 def test_pressure_is_high_where_what_waits_takes_long():
     pressure = Pressure()
-    assert not pressure.is_high
-    pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
-    assert pressure.is_high
+    pressure.tell_fresh(100.0)
+    assert not pressure.is_high(100.0)
+    pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
+    assert pressure.is_high(100.0)
     pressure.tell(waiting=10_000, taken=100_000, seconds=0.1)
-    assert not pressure.is_high
+    assert not pressure.is_high(100.0)
     pressure.tell(waiting=10_000, taken=0, seconds=0.1)
-    assert not pressure.is_high
+    assert not pressure.is_high(100.0)
+
+
+def test_more_may_wait_where_nothing_fresh_was_fed_lately():
+    pressure = Pressure()
+    pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
+    assert not pressure.is_high(0.0)
+    pressure.tell_fresh(100.0)
+    assert pressure.is_high(100.5)
+    assert not pressure.is_high(101.5)
+    pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
+    assert pressure.is_high(101.5)
 
 
 @pytest.mark.parametrize("is_high", [False, True])
@@ -222,7 +258,9 @@ def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_
 
     async def case(bench):
         monkeypatch.setattr(step.asyncio, "sleep", rest)
-        bench.steps._minds = SimpleNamespace(is_high=is_high)
+        bench.steps._minds = SimpleNamespace(
+            is_high=lambda now: is_high, tell_fresh=lambda now: None
+        )
         bench.offer(*range(100))
         await bench.until(lambda: bench.absorbed == {("in", 0): 99})
 
@@ -233,7 +271,9 @@ def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_
 def test_a_stage_tells_what_waits_for_it_until_it_is_idle():
     async def case(bench):
         told = []
-        bench.steps._tells = SimpleNamespace(tell=lambda *what: told.append(what))
+        bench.steps._tells = SimpleNamespace(
+            tell=lambda *what: told.append(what), is_fresh=lambda now: True
+        )
         bench.offer(*range(10))
         await bench.until(lambda: bench.absorbed == {("in", 0): 9} and told[-1] == (0, 0, 0))
         assert told[0][1] == 10
