@@ -18,6 +18,7 @@ from benchmarks.compare.systems import (
     FAUST,
     KAFKA_STREAMS,
     KAFKA_STREAMS_EXACT,
+    LEAST,
     PARTITIONS,
     QUIX,
     Peer,
@@ -186,7 +187,7 @@ class Comparison:
 
 def run(events: int, rounds: int, max_lines: int, only: str = "") -> dict[str, Any]:
     """Run the comparison; returns ratios and every case's figures."""
-    peers = [CEILING, *KAFKA_STREAMS, *KAFKA_STREAMS_EXACT, QUIX, FAUST]
+    peers = [CEILING, LEAST, *KAFKA_STREAMS, *KAFKA_STREAMS_EXACT, QUIX, FAUST]
     if only:
         peers = [peer for peer in peers if only.lower() in peer.case.lower()]
     for peer in peers:

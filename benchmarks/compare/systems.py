@@ -57,6 +57,11 @@ def _faust_row(record: ConsumerRecord) -> Row | None:
     return json.loads(record.key), (on_hand, quality_control)
 
 
+def _least_row(record: ConsumerRecord) -> Row | None:
+    sku, location, on_hand, quality_control, *_ = json.loads(record.value)
+    return f"{sku}|{location}", (on_hand, quality_control)
+
+
 _QUIX_KEY: Final = re.compile(rb'"?([^"|]+\|[^"|]+)"?\|"stock"$')
 
 
@@ -96,6 +101,20 @@ def _kafka_streams(store: str, threads: int, *, caching: bool = True, exact: boo
 
 CEILING: Final = Peer(
     "aiokafka", "ceiling", version("aiokafka"), _module("ceiling"), topics=("{name}-movements",)
+)
+LEAST: Final = Peer(
+    "aiokafka",
+    "least",
+    version("aiokafka"),
+    _module("least"),
+    topics=(
+        "{name}-movements",
+        "{name}-sources-changelog",
+        "{name}-stock-changelog",
+        "{name}-ledger",
+    ),
+    changelog="{name}-stock-changelog",
+    row=_least_row,
 )
 FAUST: Final = Peer(
     "Faust",

@@ -7,7 +7,7 @@ in front of the next stage, where nothing can. Processes of one worker share it.
 from multiprocessing.sharedctypes import RawValue
 from typing import Final
 
-MAKE_WAY_SECONDS: Final = 0.05
+MAKE_WAY_SECONDS: Final = 0.02
 """So much may wait; past it, who feeds the stage rests for as long as it works."""
 
 BACKLOG_SECONDS: Final = 0.5

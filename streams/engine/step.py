@@ -32,10 +32,10 @@ MAX_PENDING_BYTES = 4 * 1024 * 1024
 """What may wait of one input partition; past it that one is not fetched, and others are."""
 
 SLICE_BYTES = 64 * 1024
-SLICE_SECONDS = 0.003
+SLICE_SECONDS = 0.002
 """What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
-SHARED_SECONDS = 0.05
+SHARED_SECONDS = 0.025
 """How long a step absorbs at most that takes from a backlog and from what is up to date."""
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
@@ -215,8 +215,8 @@ class Steps:
         """Step after step, until cancelled. Whatever goes wrong is fatal.
 
         While a step is under way, the next one absorbs what is ready, a slice at a time; it is
-        submitted once the outputs of the one before are acknowledged, and full or nothing is
-        left to add.
+        submitted once the outputs of the one before are acknowledged, and it is full, or shared,
+        or nothing is left to add.
         """
         time = asyncio.get_running_loop().time
         try:
@@ -246,6 +246,8 @@ class Steps:
 
     def _has_room(self) -> bool:
         step = self._step
+        if step.is_shared and (self._flight is None or self._flight.done()):
+            return False
         longest = SHARED_SECONDS if step.is_shared else self._step_seconds
         return self._count > 0 and step.size < self._step_records and step.spent < longest
 

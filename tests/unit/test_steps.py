@@ -208,6 +208,21 @@ def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
     assert not taken(100, 1, tells=fed)
 
 
+def test_a_shared_step_does_not_wait_to_be_full(monkeypatch):
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+
+    async def case(bench):
+        bench.steps.start_at("other", 0, 0)
+        late = [Record(None, b"1", 0, 0, 0)]
+        bench.steps.offer({("other", 0): late})
+        bench.offer(*range(90))
+        await bench.until(lambda: bench.absorbed.get(("in", 0)) == 89)
+        first = bench.sender.sent[0][1]["out", 0]
+        assert 1 < len(first) < 91
+
+    run(case)
+
+
 def test_who_feeds_a_stage_tells_it_where_an_input_of_its_own_is_up_to_date(monkeypatch):
     def told(*sizes):
         steps, fed = Bench().steps, Pressure()
