@@ -230,4 +230,5 @@ def _ratios(cases: list[Case]) -> dict[str, float | None]:
         "ratio_to_quix": to({QUIX.case}),
         "ratio_to_faust": to({FAUST.case}),
         "share_of_ceiling": to({CEILING.case}),
+        "share_of_least": to({LEAST.case}),
     }

@@ -58,8 +58,10 @@ def _faust_row(record: ConsumerRecord) -> Row | None:
 
 
 def _least_row(record: ConsumerRecord) -> Row | None:
-    sku, location, on_hand, quality_control, *_ = json.loads(record.value)
-    return f"{sku}|{location}", (on_hand, quality_control)
+    if not record.key.startswith(b"stock|"):
+        return None
+    row = json.loads(record.value)
+    return f"{row['sku']}|{row['location']}", (row["on_hand"], row["quality_control"])
 
 
 _QUIX_KEY: Final = re.compile(rb'"?([^"|]+\|[^"|]+)"?\|"stock"$')
@@ -104,7 +106,7 @@ CEILING: Final = Peer(
 )
 LEAST: Final = Peer(
     "aiokafka",
-    "least",
+    "least, without guarantees",
     version("aiokafka"),
     _module("least"),
     topics=(
