@@ -30,6 +30,7 @@ from api import (
 from api.allocation_feed import AllocationFeed
 from api.archive.process import filled
 from api.archive.store import Archive, create
+from api.bodies import LimitedBodies
 from api.paths import RawPaths
 from api.producing import Producing
 from api.records import Record
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(metrics.Measured)
     app.add_middleware(RawPaths)
+    app.add_middleware(LimitedBodies, limit=settings.max_body_bytes)
     return app
 
 

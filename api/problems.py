@@ -12,6 +12,9 @@ from api.views.base import ViewUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 
+_CODES = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large"}
+"""Where the code is not the status's own name."""
+
 
 class Problem(Exception):
     """Answers the request with a problem document."""
@@ -48,7 +51,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        status = HTTPStatus(error.status_code)
+        code = _CODES.get(status) or status.phrase.lower().replace(" ", "_")
         return Problem(error.status_code, code, str(error.detail)).response()
 
     @app.exception_handler(RequestValidationError)

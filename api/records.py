@@ -1,5 +1,6 @@
 """What of a log's record the front looks at."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -11,3 +12,4 @@ class Record(Protocol):
     partition: int
     offset: int
     timestamp: int
+    headers: Sequence[tuple[str, bytes]]

@@ -24,9 +24,10 @@ from tqdm import tqdm
 from benchmarks.backlog import BenchmarkError, produce
 from benchmarks.filling import counts
 from benchmarks.http_client import ask_all_the_time
+from benchmarks.serving import GRANIAN, UVICORN, WEB, serve
 from local.kafka import kafka
 from local.lag import service_lag
-from local.processes import Process, free_port, listens, python, scratch, started, wait_until
+from local.processes import Process, scratch
 from local.redis import redis
 from local.service import Service
 
@@ -38,10 +39,6 @@ MANY: Final = 100
 CONNECTIONS: Final = 16
 REQUESTS: Final = 5_000
 """Different requests of a case; they go round."""
-
-WEB: Final = "benchmarks.peers.web"
-UVICORN: Final = ("uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log")
-GRANIAN: Final = ("granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws")
 
 
 @dataclass
@@ -141,21 +138,7 @@ def _cases(service: Service, redis_url: str, folder: Path, stack: ExitStack) -> 
 def _served(
     name: str, server: list[str], environ: Mapping[str, str], folder: Path, stack: ExitStack
 ) -> Case:
-    port = free_port()
-    module, *options = server
-    command = python(module, "--host", "127.0.0.1", "--port", str(port), *options)
-    process = Process(name, command, folder / f"{port}.log", environ)
-    stack.enter_context(started(process))
-    url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: listens(port) and _is_ready(url), 60, f"{name} is ready", process)
-    return Case(name, url, process, _ones())
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return Case(name, *serve(name, server, environ, folder, stack), _ones())
 
 
 def _ones() -> list[bytes]:

@@ -1,9 +1,11 @@
 """Rows: the state of one key, as it stands in a changelog, and the keys themselves.
 
 A key is text, its parts joined by `|` and escaped. A value is a JSON object with a
-`version` that only grows; a deleted row is `{"deleted": true, "version": …}`.
+`version` that only grows; a deleted row is `{"deleted": true, "version": …}`. When none can
+bring it back any more, a tombstone follows, a record without value: the key is forgotten.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, Final, Protocol, TypeVar
 
 import msgspec
@@ -11,6 +13,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 PLACE_BITS: Final = 44
 SEPARATOR: Final = "|"
+
+TOMBSTONE_VERSION: Final = "version"
+"""The header of a tombstone, which has no value to say in at which version the row went."""
 
 
 class Row(Struct, kw_only=True):
@@ -92,6 +97,11 @@ def head(value: bytes) -> tuple[int, bool]:
     """Version of a value, and whether it says that the row is deleted."""
     found = _decode_head(value)
     return found.version, found.deleted
+
+
+def tombstone_version(headers: Iterable[tuple[str, bytes]]) -> int:
+    """The version that a tombstone's headers tell; 0 where they do not."""
+    return next((int(value) for name, value in headers if name == TOMBSTONE_VERSION), 0)
 
 
 def escape(part: str) -> str:

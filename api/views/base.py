@@ -46,6 +46,9 @@ class View(Protocol):
     async def apply(self, updates: Sequence[Update]) -> None:
         """Take rows; older ones than those held are ignored."""
 
+    async def forget(self, gone: Sequence[tuple[str, int]]) -> None:
+        """Rows, by key and version, of which the log need not say any more that they are gone."""
+
     async def stocks(self, wanted: Sequence[tuple[str, str]]) -> list[Stock | None]:
         """The stock of each (SKU, location), in the order asked."""
 

@@ -12,7 +12,7 @@ from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
 from models.pacing import READER_BYTES, Pace
-from models.rows import head
+from models.rows import head, tombstone_version
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +114,15 @@ class Following:
             take(records)
             return
         latest: dict[str, Update] = {}
+        forgotten: list[tuple[str, int]] = []
         for record in records:
             key = (record.key or b"").decode()
             kind = kind_of(key)
-            if kind not in _SERVED or record.value is None:
-                if kind == "position" and tp.topic == self._sources and record.value is not None:
+            if record.value is None:
+                forgotten.append((key, tombstone_version(record.headers)))
+                continue
+            if kind not in _SERVED:
+                if kind == "position" and tp.topic == self._sources:
                     self._on_position(record.value)
                 continue
             version, gone = head(record.value)
@@ -126,6 +130,8 @@ class Following:
             if known is None or known.version < version:
                 latest[key] = Update(key, version, None if gone else record.value)
         await self._view.apply(list(latest.values()))
+        if forgotten:
+            await self._view.forget(forgotten)
         for key in latest:
             if not key.startswith("stock|"):
                 self._on_row(key)

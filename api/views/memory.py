@@ -35,6 +35,13 @@ class MemoryView:
             if update.value is not None and kind_of(key) == "source":
                 self._count_gaps(key, update.value)
 
+    async def forget(self, gone: Sequence[tuple[str, int]]) -> None:
+        """Let go of rows that are gone, by key and version."""
+        for key, version in gone:
+            known = self._other.get(key)
+            if known is not None and known[1] is None and known[0] <= version:
+                del self._other[key]
+
     def _apply_stock(self, update: Update) -> None:
         known = self._stock.get(update.key)
         if known is not None and known[0] >= update.version:

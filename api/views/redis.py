@@ -61,6 +61,16 @@ end
 """ARGV: prefix of the gap counts; then per key version, value, name, gaps, locations."""
 _GONE: Final = b""
 
+_FORGET: Final = """
+for at, key in ipairs(KEYS) do
+  local held = redis.call('HMGET', key, 'v', 'd')
+  if held[1] and held[2] == '' and tonumber(held[1]) <= tonumber(ARGV[at]) then
+    redis.call('DEL', key)
+  end
+end
+"""
+"""ARGV: a version per key."""
+
 
 class RedisView:
     """Rows in hashes {v: version, d: value, p: a source's locations}; gone ones are empty."""
@@ -83,6 +93,13 @@ class RedisView:
         """Take rows; older ones than those held are ignored."""
         for start in range(0, len(updates), _BATCH):
             await self._apply(updates[start : start + _BATCH])
+
+    async def forget(self, gone: Sequence[tuple[str, int]]) -> None:
+        """Let go of rows that are gone, by key and version."""
+        for start in range(0, len(gone), _BATCH):
+            part = gone[start : start + _BATCH]
+            keys = [self._name("row", key) for key, _ in part]
+            await self._writes.eval(_FORGET, len(keys), *keys, *(version for _, version in part))
 
     async def _apply(self, updates: Sequence[Update]) -> None:
         keys: list[str] = []

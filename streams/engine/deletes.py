@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-VERSION: Final = "version"
-"""The header of a tombstone, which has no value to say it in."""
+from models.rows import TOMBSTONE_VERSION
 
 MAX_FORGOTTEN: Final = 1_000
 """Tombstones in one step."""
@@ -30,12 +29,7 @@ class Tombstone(NamedTuple):
 
     def headers(self) -> list[tuple[str, bytes]]:
         """How a record tells it."""
-        return [(VERSION, b"%d" % self.version)]
-
-
-def version_of(headers: Iterable[tuple[str, bytes]]) -> int:
-    """The version that a tombstone's headers tell; 0 where they do not."""
-    return next((int(value) for name, value in headers if name == VERSION), 0)
+        return [(TOMBSTONE_VERSION, b"%d" % self.version)]
 
 
 class Deletes:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Document, Row
-from streams.engine.deletes import Deletes, Tombstone, version_of
+from streams.engine.deletes import Deletes, Tombstone
 from streams.engine.documents import Documents
 from streams.engine.position import PREFIX, Position
 
@@ -242,7 +242,7 @@ class Partition:
         for record in records:
             key, value, offset = record.key or b"", record.value, record.offset
             if value is None:
-                value = rows.encode(Deleted(version=version_of(record.headers)))
+                value = rows.encode(Deleted(version=rows.tombstone_version(record.headers)))
             self.end = max(self.end, offset + 1)
             self.grown += len(value)
             if key.startswith(prefix):

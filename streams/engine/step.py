@@ -246,7 +246,8 @@ class Steps:
 
     def _has_room(self) -> bool:
         step = self._step
-        if step.is_shared and (self._flight is None or self._flight.done()):
+        may_leave = self._flight is None or self._flight.done()
+        if step.is_shared and step.works and may_leave:
             return False
         longest = SHARED_SECONDS if step.is_shared else self._step_seconds
         return self._count > 0 and step.size < self._step_records and step.spent < longest

@@ -209,3 +209,15 @@ def test_a_query_that_takes_the_long_way_is_answered_the_same(stocked):
     assert (broken.status_code, broken.json()["code"]) == (422, "invalid")
     other = httpx.post(url, content=b'{"items": 1}', headers={"Content-Type": "application/json"})
     assert (other.status_code, other.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/availability/query"])
+@pytest.mark.parametrize("says_its_length", [True, False])
+def test_a_body_that_is_too_long_is_refused(stocked, path, says_its_length):
+    parts = [b" " * 1_000_000] * 17
+    headers = {"content-type": "application/json"}
+    content = b"".join(parts) if says_its_length else iter(parts)
+    answer = httpx.post(f"{stocked.service.url}{path}", content=content, headers=headers)
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too_large"
+    assert stocked.get("/v1/availability/A%2F1%20%C3%BC/17").status_code == 200

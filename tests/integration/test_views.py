@@ -171,6 +171,21 @@ def test_a_row_that_is_gone_is_not_answered_and_does_not_come_back(with_view):
     with_view(case)
 
 
+def test_what_the_log_forgets_of_a_row_that_is_gone_the_view_forgets(with_view):
+    async def case(view: View) -> None:
+        key, other, third = "order|0|a", "order|0|b", "order|0|c"
+        await view.apply([Update(key, 3, None), Update(other, 3, b'{"version":3}')])
+        await view.apply([Update(third, 5, None)])
+        await view.forget([(key, 3), (other, 3), (third, 4), ("order|0|never", 1)])
+        assert await view.row(other) == b'{"version":3}'
+        # Of what is forgotten any version is new; of the third, the later one still stands.
+        await view.apply([Update(key, 2, b'{"version":2}'), Update(third, 4, b'{"version":4}')])
+        assert await view.row(key) == b'{"version":2}'
+        assert await view.row(third) is None
+
+    with_view(case)
+
+
 def test_the_stamp_is_kept(with_view):
     async def case(view: View) -> None:
         assert await view.matched_at() is None

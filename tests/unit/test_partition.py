@@ -6,7 +6,7 @@ import pytest
 
 from models import rows
 from models.rows import Deleted, Row
-from streams.engine.deletes import MAX_FORGOTTEN, Deletes, Tombstone, version_of
+from streams.engine.deletes import MAX_FORGOTTEN, Deletes, Tombstone
 from streams.engine.partition import Partition
 from streams.engine.position import Position
 
@@ -146,7 +146,7 @@ def test_a_deleted_row_becomes_a_tombstone_once_no_late_write_can_bring_it_back(
     assert owner.step(at=3_000, horizon=1_001) == ["a"]
     assert owner.step(at=4_000, horizon=4_000) == []
     assert owner.log.records[-3].value is None
-    assert version_of(owner.log.records[-3].headers) == 2
+    assert rows.tombstone_version(owner.log.records[-3].headers) == 2
     assert "a" not in owner.log.loaded().encoded
 
 

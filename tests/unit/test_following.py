@@ -1,0 +1,45 @@
+"""What of the logs reaches the view."""
+
+import asyncio
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from api.views.following import Following
+from api.views.memory import MemoryView
+from models import rows, topics
+
+
+def record(key: str, offset: int, value: bytes | None, **headers: bytes) -> ConsumerRecord:
+    told = list(headers.items())
+    return ConsumerRecord("state", 0, offset, 0, 0, key.encode(), value, None, 0, 0, told)
+
+
+def test_a_tombstone_ends_what_the_view_remembers_of_a_row_that_is_gone():
+    view, told = MemoryView(), []
+
+    async def case():
+        following = Following(
+            view,
+            "",
+            lambda name: name,
+            on_row=told.append,
+            on_position=told.append,
+            others={},
+        )
+        tp = TopicPartition(topics.ORDERS_STATE, 0)
+        deleted = rows.encode(rows.Deleted(version=5))
+        await following._take(tp, [record("order|0|a", 0, b'{"version":3}')])
+        await following._take(tp, [record("order|0|a", 1, deleted)])
+        assert await view.row("order|0|a") is None
+        assert view._other == {"order|0|a": (5, None)}
+        await following._take(tp, [record("order|0|a", 2, None, version=b"5")])
+        assert view._other == {}
+        late = [
+            record("order|0|a", 3, None, version=b"5"),
+            record("order|0|a", 4, b'{"version":9}'),
+        ]
+        await following._take(tp, late)
+        assert await view.row("order|0|a") == b'{"version":9}'
+
+    asyncio.run(case())
+    assert told == ["order|0|a"] * 3
