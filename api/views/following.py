@@ -114,15 +114,11 @@ class Following:
             take(records)
             return
         latest: dict[str, Update] = {}
-        forgotten: list[tuple[str, int]] = []
         for record in records:
             key = (record.key or b"").decode()
             kind = kind_of(key)
-            if record.value is None:
-                forgotten.append((key, tombstone_version(record.headers)))
-                continue
-            if kind not in _SERVED:
-                if kind == "position" and tp.topic == self._sources:
+            if kind not in _SERVED or record.value is None:
+                if kind == "position" and tp.topic == self._sources and record.value is not None:
                     self._on_position(record.value)
                 continue
             version, gone = head(record.value)
@@ -130,11 +126,16 @@ class Following:
             if known is None or known.version < version:
                 latest[key] = Update(key, version, None if gone else record.value)
         await self._view.apply(list(latest.values()))
-        if forgotten:
-            await self._view.forget(forgotten)
+        await self._forget([record for record in records if record.value is None])
         for key in latest:
             if not key.startswith("stock|"):
                 self._on_row(key)
+
+    async def _forget(self, tombstones: list[Record]) -> None:
+        told = [((one.key or b"").decode(), tombstone_version(one.headers)) for one in tombstones]
+        served = [(key, version) for key, version in told if kind_of(key) in _SERVED]
+        if served:
+            await self._view.forget(served)
 
     async def _begin_again(self, consumer: AIOKafkaConsumer) -> None:
         """The view has lost its rows: read theirs from the beginning."""
