@@ -82,9 +82,11 @@ def freshness(
     rates: str = typer.Option("1000,5000,10000", help="events a second, one after the other"),
     seconds: float = typer.Option(15.0, help="how long at each rate"),
     burst: int = typer.Option(500_000, help="events of one store, all at once"),
+    least: bool = typer.Option(False, help="the least that Python can do, in Onhand's place"),
 ) -> None:
     """From the producer's send until the row can be read over HTTP."""
-    _tell(freshness_case.run([int(rate) for rate in rates.split(",")], seconds, burst))
+    each = [int(rate) for rate in rates.split(",")]
+    _tell(freshness_case.run(each, seconds, burst, least=least))
 
 
 @cli.command()

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import psutil
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
 from aiokafka.partitioner import murmur2
 from tqdm import tqdm
 
@@ -48,6 +50,18 @@ class Absorbed:
     def cpu_us(self) -> float:
         """Microseconds of CPU per record."""
         return self.cpu_seconds / self.records * 1e6
+
+
+async def create(names: Iterable[str], bootstrap: str, partitions: int) -> None:
+    """Make topics, those that are not there."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+    except TopicAlreadyExistsError:
+        pass
+    finally:
+        await admin.close()
 
 
 async def produce(backlog: Backlog, bootstrap: str, prefix: str, partitions: int) -> None:

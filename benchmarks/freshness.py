@@ -7,20 +7,25 @@ import asyncio
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import uvloop
 
-from benchmarks.backlog import Backlog, produce
+from benchmarks.backlog import Backlog, create, produce
+from benchmarks.compare.systems import LEAST
 from benchmarks.sending import Probe, Sending
+from benchmarks.serving import UVICORN, serve
 from benchmarks.workload import Workload
 from local.kafka import kafka
 from local.lag import Lag, service_lag
-from local.processes import scratch
+from local.processes import Process, scratch, started
 from local.service import Service
 from models import topics
 
@@ -32,34 +37,83 @@ BESIDE: Final = 1_000
 BURST_STORE: Final = "burst-store"
 
 
-def run(rates: list[int], seconds: float, burst: int) -> dict[str, Any]:
-    """Run the case; returns its figures."""
+@dataclass
+class System:
+    """What is measured: where it is read, how far it is behind, and what its state comes to."""
+
+    name: str
+    url: str
+    lag: Lag
+    digest: Callable[[], str]
+
+
+def run(rates: list[int], seconds: float, burst: int, *, least: bool = False) -> dict[str, Any]:
+    """Run the case, with the least that Python can do in the service's place if so asked."""
     with scratch("bench") as folder, kafka() as bootstrap:
-        return uvloop.run(_run(rates, seconds, burst, bootstrap, folder))
+        system = _least(bootstrap, folder) if least else _onhand(bootstrap, folder)
+        with system as running:
+            return uvloop.run(_run(rates, seconds, burst, bootstrap, running))
 
 
 async def _run(
-    rates: list[int], seconds: float, burst: int, bootstrap: str, folder: Path
+    rates: list[int], seconds: float, burst: int, bootstrap: str, system: System
 ) -> dict[str, Any]:
-    environ = {"ONHAND_PARTITIONS": str(PARTITIONS)}
     needed = round(sum(rates) * (seconds + WARM_SECONDS)) + 100_000
     load = iter(list(Workload(needed).records()))
-    with Service(bootstrap, folder, prefix=PREFIX, environ=environ) as service:
+    async with (
+        Sending(bootstrap, system.url, PREFIX, PARTITIONS) as sending,
+        system.lag as lag,
+    ):
+        figures: dict[str, Any] = {"case": "freshness", "system": system.name}
+        figures["partitions"] = PARTITIONS
+        for rate in rates:
+            await sending.at(rate, WARM_SECONDS, load)
+            figures[f"at_{rate}_per_second"] = _told(await sending.at(rate, seconds, load))
+            await lag.wait_for_none(60)
+        figures["during_burst"] = await _burst(burst, bootstrap, sending, lag, load)
+    figures["digest"] = system.digest()
+    return figures
+
+
+def _service(bootstrap: str, folder: Path) -> Service:
+    environ = {"ONHAND_PARTITIONS": str(PARTITIONS)}
+    return Service(bootstrap, folder, prefix=PREFIX, environ=environ)
+
+
+@contextmanager
+def _onhand(bootstrap: str, folder: Path) -> Iterator[System]:
+    with _service(bootstrap, folder) as service:
         service.create_topics()
         service.start_worker()
         service.start_api()
-        async with (
-            Sending(bootstrap, service.url, PREFIX, PARTITIONS) as sending,
-            service_lag(bootstrap, PREFIX) as lag,
-        ):
-            figures: dict[str, Any] = {"case": "freshness", "partitions": PARTITIONS}
-            for rate in rates:
-                await sending.at(rate, WARM_SECONDS, load)
-                figures[f"at_{rate}_per_second"] = _told(await sending.at(rate, seconds, load))
-                await lag.wait_for_none(60)
-            figures["during_burst"] = await _burst(burst, bootstrap, sending, lag, load)
-        figures["digest"] = service.digest()["digest"]
-    return figures
+        digest = partial(_digest, service)
+        yield System("Onhand", service.url, service_lag(bootstrap, PREFIX), digest)
+
+
+def _digest(service: Service) -> str:
+    return str(service.digest()["digest"])
+
+
+@contextmanager
+def _least(bootstrap: str, folder: Path) -> Iterator[System]:
+    """Two bare loops and a bare front, over the service's inputs."""
+    name = f"{PREFIX}least"
+    inputs = [PREFIX + topic for topic in topics.SOURCE_TOPICS]
+    environ = {
+        "PEER_KAFKA": bootstrap,
+        "PEER_NAME": name,
+        "PEER_INPUTS": ",".join(inputs),
+        "PEER_PARTITIONS": str(PARTITIONS),
+    }
+    with _service(bootstrap, folder) as service, ExitStack() as stack:
+        service.create_topics()
+        asyncio.run(create([one.format(name=name) for one in LEAST.topics], bootstrap, PARTITIONS))
+        process = Process(LEAST.case, LEAST.command(), folder / "least", environ)
+        stack.enter_context(started(process))
+        server = [*UVICORN, "benchmarks.peers.least_front:app"]
+        url, _ = serve("least front", server, environ, folder, stack)
+        lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
+        yield System(LEAST.case, url, lag, str)
 
 
 async def _burst(

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
 
 from benchmarks import ingest
-from benchmarks.backlog import Absorbed, Backlog, BenchmarkError, absorb, produce
+from benchmarks.backlog import Absorbed, Backlog, BenchmarkError, absorb, create, produce
 from benchmarks.compare.systems import (
     CEILING,
     FAUST,
@@ -102,12 +100,13 @@ class Comparison:
         prefix = f"backlog{workload.events}."
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         if workload.events not in self._produced:
-            await self._create(inputs)
+            await create(inputs, self._bootstrap, PARTITIONS)
             await produce(backlog, self._bootstrap, prefix, PARTITIONS)
             self._produced.add(workload.events)
         self._started += 1
         name = f"peer{self._started}"
-        await self._create([topic.format(name=name) for topic in peer.topics])
+        own = [topic.format(name=name) for topic in peer.topics]
+        await create(own, self._bootstrap, PARTITIONS)
         absorbed = await self._run(peer, name, inputs, workload)
         if peer.row is None:
             await self._check_count(peer.inner.format(name=name), workload.lines_sent)
@@ -133,16 +132,6 @@ class Comparison:
             async with Lag(self._bootstrap, [name], watched) as lag:
                 warm = int(workload.events * WARM)
                 return await absorb([process], lag, inputs, workload.events, warm)
-
-    async def _create(self, names: list[str]) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
-        except TopicAlreadyExistsError:
-            pass
-        finally:
-            await admin.close()
 
     async def _rows(self, peer: Peer, changelog: str) -> Sums:
         """The last value of each row in a peer's changelog."""

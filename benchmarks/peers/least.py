@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, conn
 from aiokafka.partitioner import murmur2
 
 from benchmarks import peers
@@ -29,6 +29,7 @@ from models.instants import MILLISECOND, from_datetime
 from models.ledger import LedgerEntry
 from models.movements import Delta
 from models.normalization import content_hash
+from models.pacing import READER_BYTES
 from models.stock import RECENT, HistoryRow, Link, StockRow, empty, history_key
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
@@ -40,6 +41,7 @@ CAUSES: Final[dict[type, tuple[str, str, int]]] = {
     pos.SaleCompleted: ("sale", "on_hand", -1),
     pos.SaleReturned: ("till_return", "quality_control", 1),
     warehouse.ReceiptReceived: ("receipt", "on_hand", 1),
+    warehouse.StockAdjusted: ("adjustment", "on_hand", 1),
     returns.ReturnDisposed: ("restock", "on_hand", 1),
 }
 HASHES: Final = 16
@@ -217,6 +219,7 @@ class Inventory:
 
 async def work(stage: Any) -> None:
     """Fetch, compute, append; what was appended is awaited before the next append."""
+    conn.READER_LIMIT = READER_BYTES
     consumer = AIOKafkaConsumer(
         bootstrap_servers=peers.KAFKA,
         group_id=peers.NAME,

@@ -71,6 +71,10 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
             ["freshness", "--rates", "200", "--seconds", "2", "--burst", "2000"],
             {"at_200_per_second", "during_burst"},
         ),
+        (
+            ["freshness", "--least", "--rates", "200", "--seconds", "2", "--burst", "2000"],
+            {"at_200_per_second", "during_burst"},
+        ),
     ],
 )
 def test_a_benchmark_ends_with_one_json_object(arguments, fields):
