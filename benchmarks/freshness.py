@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,12 +38,12 @@ BURST_STORE: Final = "burst-store"
 
 @dataclass
 class System:
-    """What is measured: where it is read, how far it is behind, and what its state comes to."""
+    """What is measured: where it is read, how far it is behind, the digest of its state if any."""
 
     name: str
     url: str
     lag: Lag
-    digest: Callable[[], str]
+    digest: Callable[[], str | None]
 
 
 def run(rates: list[int], seconds: float, burst: int, *, least: bool = False) -> dict[str, Any]:
@@ -86,12 +85,8 @@ def _onhand(bootstrap: str, folder: Path) -> Iterator[System]:
         service.create_topics()
         service.start_worker()
         service.start_api()
-        digest = partial(_digest, service)
-        yield System("Onhand", service.url, service_lag(bootstrap, PREFIX), digest)
-
-
-def _digest(service: Service) -> str:
-    return str(service.digest()["digest"])
+        lag = service_lag(bootstrap, PREFIX)
+        yield System("Onhand", service.url, lag, lambda: service.digest()["digest"])
 
 
 @contextmanager
@@ -113,7 +108,7 @@ def _least(bootstrap: str, folder: Path) -> Iterator[System]:
         server = [*UVICORN, "benchmarks.peers.least_front:app"]
         url, _ = serve("least front", server, environ, folder, stack)
         lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
-        yield System(LEAST.case, url, lag, str)
+        yield System(LEAST.case, url, lag, lambda: None)
 
 
 async def _burst(

@@ -274,15 +274,15 @@ def _run(stage: type[Intake] | type[Inventory]) -> None:
 
 
 def main() -> None:
-    """Both stages, until a signal comes."""
+    """Both stages, until a signal comes, or one of them ends: that is a failure."""
     context = get_context("fork")
     children = [context.Process(target=_run, args=(stage,)) for stage in (Intake, Inventory)]
     for child in children:
         child.start()
-    signal.sigwait(SIGNALS)
+    ended = signal.sigwait(SIGNALS)
     for child in children:
         child.kill()
-    os._exit(0)
+    os._exit(int(ended == signal.SIGCHLD))
 
 
 if __name__ == "__main__":

@@ -184,15 +184,20 @@ def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after
     run(case)
 
 
+def absorb_a_slice(steps, *sizes):
+    """One slice at 10.0 s, of as many inputs, each with so many records of eight bytes."""
+    for number, size in enumerate(sizes):
+        steps.start_at(f"in-{number}", 0, 0)
+        records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
+        steps.offer({(f"in-{number}", 0): records})
+    steps._absorb_slice(10.0)
+
+
 def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
     def taken(*sizes, tells=None):
         steps = Bench().steps
         steps._tells = tells
-        for number, size in enumerate(sizes):
-            steps.start_at(f"in-{number}", 0, 0)
-            records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
-            steps.offer({(f"in-{number}", 0): records})
-        steps._absorb_slice(10.0)
+        absorb_a_slice(steps, *sizes)
         return steps._step.is_shared
 
     monkeypatch.setattr(step, "SLICE_BYTES", 64)
@@ -227,11 +232,7 @@ def test_who_feeds_a_stage_tells_it_where_an_input_of_its_own_is_up_to_date(monk
     def told(*sizes):
         steps, fed = Bench().steps, Pressure()
         steps._minds = fed
-        for number, size in enumerate(sizes):
-            steps.start_at(f"in-{number}", 0, 0)
-            records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
-            steps.offer({(f"in-{number}", 0): records})
-        steps._absorb_slice(10.0)
+        absorb_a_slice(steps, *sizes)
         return fed.is_fresh(10.5)
 
     monkeypatch.setattr(step, "SLICE_BYTES", 64)
