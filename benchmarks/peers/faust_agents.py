@@ -10,6 +10,7 @@ app = faust.App(
     peers.NAME,
     broker=[f"kafka://{server}" for server in peers.KAFKA.split(",")],
     store="memory://",
+    datadir=peers.FOLDER,
     topic_partitions=peers.PARTITIONS,
     topic_disable_leader=True,
     web_enabled=False,

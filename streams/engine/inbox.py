@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from streams.engine.stage import Raw
 
@@ -16,6 +17,16 @@ SHARED_SLICE_BYTES = 16 * 1024
 
 An input with more than that waiting has a backlog.
 """
+
+
+class Slice(NamedTuple):
+    """Records that were taken; whether some had come since their input was last read to its end.
+
+    Who has read a backlog to its end for the first time is not up to date by that alone.
+    """
+
+    runs: dict[TopicPartition, list[Raw]]
+    is_fresh: bool
 
 
 class Inbox:
@@ -34,7 +45,7 @@ class Inbox:
         self._next: dict[TopicPartition, int] = {}
         self._starts: dict[TopicPartition, int] = {}
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
-        self._drained: set[TopicPartition] = set()
+        self._ended: set[TopicPartition] = set()
 
     @property
     def waiting(self) -> int:
@@ -50,7 +61,7 @@ class Inbox:
         """The next record of an input is expected at `offset`."""
         self._next[source] = self._starts[source] = offset
         self._holes.pop(source, None)
-        self._drained.discard(source)
+        self._ended.discard(source)
         self._waiting[source] = deque()
         self._bytes[source] = 0
 
@@ -97,20 +108,7 @@ class Inbox:
         """Inputs of which enough records wait already."""
         return [source for source, waiting in self._bytes.items() if waiting >= MAX_WAITING_BYTES]
 
-    def is_live(self, source: TopicPartition) -> bool:
-        """Whether what was just taken of an input had come since it was last read to its end.
-
-        Who has read a backlog to its end for the first time is not up to date by that alone.
-        """
-        if self._waiting.get(source) or self._unread(*source):
-            return False
-        was_drained = source in self._drained
-        self._drained.add(source)
-        return was_drained
-
-    def take(
-        self, *, is_shared: bool = False, only_fresh: bool = False
-    ) -> dict[TopicPartition, list[Raw]]:
+    def take(self, *, is_shared: bool = False, only_fresh: bool = False) -> Slice:
         """A slice: as many bytes of each input that has any, at least a record.
 
         `is_shared`: a small one; `only_fresh`: of inputs that have little waiting.
@@ -119,7 +117,11 @@ class Inbox:
         if only_fresh:
             ready = [source for source in ready if self._bytes[source] <= SHARED_SLICE_BYTES]
         share = (SHARED_SLICE_BYTES if is_shared else SLICE_BYTES) // max(1, len(ready))
-        return {source: self._take_of(source, share) for source in ready}
+        runs = {source: self._take_of(source, share) for source in ready}
+        ended = {one for one in ready if not (self._waiting[one] or self._unread(*one))}
+        is_fresh = not ended.isdisjoint(self._ended)
+        self._ended |= ended
+        return Slice(runs, is_fresh)
 
     def _take_of(self, source: TopicPartition, share: int) -> list[Raw]:
         waiting, records, size = self._waiting[source], [], 0

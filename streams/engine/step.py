@@ -266,11 +266,9 @@ class Steps:
 
     def _absorb_slice(self, now: float, *, only_fresh: bool = False) -> bool:
         """Absorb some of each input, or of those that are up to date; whether there was any."""
-        step, taken = (
-            self._step,
-            self.inbox.take(is_shared=self._is_shared(now), only_fresh=only_fresh),
-        )
-        for source, records in taken.items():
+        step, is_shared = self._step, self._is_shared(now)
+        taken = self.inbox.take(is_shared=is_shared, only_fresh=only_fresh)
+        for source, records in taken.runs.items():
             topic, number = source
             partition = self.owned.get(number)
             if partition is None:
@@ -285,9 +283,9 @@ class Steps:
             if done < len(records):
                 step.size = self._step_records
                 self.inbox.give_back(source, records[done:])
-        if [source for source in taken if self.inbox.is_live(source)]:
+        if taken.is_fresh:
             self._note_fresh(now)
-        return bool(taken)
+        return bool(taken.runs)
 
     def _note_fresh(self, now: float) -> None:
         """What comes by some input is new, and is not to wait for a backlog of another."""

@@ -199,7 +199,7 @@ def absorb_a_slice(steps, *sizes, only_fresh=False):
     for number, size in enumerate(sizes):
         source = f"in-{number}", 0
         steps.start_at(*source, 0)
-        steps.inbox._drained.add(source)
+        steps.inbox._ended.add(source)
         records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
         steps.offer({source: records})
     return steps._absorb_slice(10.0, only_fresh=only_fresh)
