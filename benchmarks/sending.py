@@ -169,7 +169,7 @@ class Sending:
             waited = time.perf_counter() - begun
             if waited > LIMIT_SECONDS:
                 raise BenchmarkError(f"{name} cannot be read after {LIMIT_SECONDS:.0f} s")
-            await asyncio.sleep(max(POLL_SECONDS, waited / 25))
+            await asyncio.sleep(max(POLL_SECONDS, waited / 100))
 
     async def _is_there(self, path: str) -> bool:
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()

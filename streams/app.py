@@ -17,12 +17,11 @@ from streams.decisions import TICK_KEY, tick
 from streams.engine import transport
 from streams.engine.engine import REVOKE_SECONDS, Engine
 from streams.engine.failpoints import Failpoints
-from streams.engine.inbox import MAX_WAITING_BYTES
 from streams.engine.partition import Partition
 from streams.engine.pressure import Pressure
 from streams.engine.sender import NO_HEADERS, Sender
 from streams.engine.stage import Stage
-from streams.engine.step import Steps
+from streams.engine.step import MAX_PENDING_BYTES, Steps
 from streams.engine.tables import RawSchema
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -33,9 +32,6 @@ from streams.settings import Settings
 
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 0.3
-
-MAX_POLLED = 500
-"""Records that are taken from a fetch at once, so that all else has its turn between."""
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -90,8 +86,8 @@ def create_app(settings: Settings, stages: Collection[str], pressure: Pressure) 
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=16,
-        broker_max_poll_records=MAX_POLLED,
-        consumer_max_fetch_size=MAX_WAITING_BYTES,
+        broker_max_poll_records=settings.step_records,
+        consumer_max_fetch_size=MAX_PENDING_BYTES,
         consumer_group_instance_id=settings.instance or None,
         broker_session_timeout=settings.session_timeout_seconds,
         # By a heartbeat a worker learns that another one has come or gone.

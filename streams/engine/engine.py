@@ -13,7 +13,6 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.failpoints import Failpoints
-from streams.engine.inbox import TopicPartition
 from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
 from streams.engine.position import UNFINISHED
@@ -21,7 +20,7 @@ from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Sender
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
-from streams.engine.step import Steps
+from streams.engine.step import Steps, TopicPartition
 from streams.engine.transport import Consumer
 from streams.errors import (
     DamagedStateError,
@@ -91,7 +90,6 @@ class Engine:
             step_records=settings.step_records,
             step_seconds=settings.step_ms / 1000,
             seek=self._seek_back,
-            unread=self._unread,
             absorbed=self._note_absorbed,
             fatal=self.fatal,
             now_ms=lambda: int(self._now() * 1000),
@@ -136,7 +134,7 @@ class Engine:
         return frozenset(
             (self._settings.topic(name), number)
             for steps in self.steps
-            for name, number in steps.inbox.crowded()
+            for name, number in steps.crowded()
         )
 
     def absorbed(self) -> dict[TopicPartition, int]:
@@ -226,10 +224,6 @@ class Engine:
     def _note_absorbed(self, offsets: Mapping[TopicPartition, int]) -> None:
         for (name, partition), offset in offsets.items():
             self._absorbed[self._settings.topic(name), partition] = offset
-
-    def _unread(self, name: str, partition: int) -> int:
-        unread: int = self._consumer().unread(TP(self._settings.topic(name), partition))
-        return unread
 
     def _seek_back(self, name: str, partition: int, offset: int) -> None:
         topic = self._settings.topic(name)

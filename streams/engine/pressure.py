@@ -8,10 +8,10 @@ from multiprocessing.sharedctypes import RawValue
 from typing import Final
 
 MAKE_WAY_SECONDS: Final = 0.02
-"""So much may wait; past it, a backlog rests, and what is fresh passes it."""
+"""So much may wait; past it, who feeds the stage rests for as long as it works."""
 
 BACKLOG_SECONDS: Final = 0.5
-"""So much where all that feeds the stage is old: nothing wants to pass."""
+"""So much may wait where all that feeds the stage is old: nothing wants to pass."""
 
 LATELY_SECONDS: Final = 1.0
 """For so long, others are expected to go on sending."""
@@ -22,12 +22,11 @@ class Pressure:
 
     def __init__(self) -> None:
         self._seconds = RawValue("d", 0.0)
-        self._told_at = RawValue("d", -LATELY_SECONDS)
         self._fresh_at = RawValue("d", -LATELY_SECONDS)
 
-    def tell(self, seconds: float, now: float) -> None:
-        """What waits for the stage will take it so long."""
-        self._seconds.value, self._told_at.value = seconds, now
+    def tell(self, waiting: int, taken: int, seconds: float) -> None:
+        """So many bytes are waiting; so many were taken in the last so many seconds."""
+        self._seconds.value = waiting * seconds / taken if taken else 0.0
 
     def tell_fresh(self, now: float) -> None:
         """Who feeds the stage is up to date, in some input at least."""
@@ -38,7 +37,6 @@ class Pressure:
         return bool(now < self._fresh_at.value + LATELY_SECONDS)
 
     def is_high(self, now: float) -> bool:
-        """Whether the stage that is fed needs time, by what it told lately."""
+        """Whether the stage that is fed needs time."""
         most = MAKE_WAY_SECONDS if self.is_fresh(now) else BACKLOG_SECONDS
-        was_told = now < self._told_at.value + LATELY_SECONDS
-        return bool(was_told and self._seconds.value > most)
+        return bool(self._seconds.value > most)

@@ -9,13 +9,13 @@ log (one that was paused and woke), the partition is repaired before the next st
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
-from streams.engine.inbox import Inbox, TopicPartition
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.pressure import LATELY_SECONDS, Pressure
+from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Outputs, Raw, Stage, Work
@@ -23,17 +23,20 @@ from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
 
+TopicPartition = tuple[str, int]
+
 Batches = list[tuple[Partition, Batch]]
 """A step's state, by partition."""
 
-SLICE_SECONDS = 0.001
-"""How long a stage absorbs before others have their turn."""
+MAX_PENDING_BYTES = 4 * 1024 * 1024
+"""What may wait of one input partition; past it that one is not fetched, and others are."""
+
+SLICE_BYTES = 64 * 1024
+SLICE_SECONDS = 0.002
+"""What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
 SHARED_SECONDS = 0.025
-"""How long a step absorbs at most where something in it may be up to date."""
-
-REST_SECONDS = 0.002
-"""The pause before it is looked again whether a backlog may be taken from."""
+"""How long a step absorbs at most that takes from a backlog and from what is up to date."""
 
 MAX_STEP_WEIGHT = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
@@ -55,7 +58,9 @@ class Step:
         self.works: dict[int, Work] = {}
         self.outputs: Outputs = {}
         self.size = 0
+        self.bytes = 0
         self.spent = 0.0
+        self.is_shared = False
 
 
 class Steps:
@@ -74,7 +79,6 @@ class Steps:
         step_records: int,
         step_seconds: float,
         seek: Callable[[str, int, int], None],
-        unread: Callable[[str, int], int],
         absorbed: Callable[[Mapping[TopicPartition, int]], None],
         fatal: Callable[[BaseException], None],
         now_ms: Callable[[], int],
@@ -100,22 +104,28 @@ class Steps:
         self._partitions = partitions
         self._step_records = step_records
         self._step_seconds = step_seconds
-        self.inbox = Inbox(seek, unread)
+        self._seek = seek
         self._absorbed = absorbed
         self._fatal = fatal
         self._now_ms = now_ms
         self._lag_ms = lag_ms
         self.owned: dict[int, Partition] = {}
+        self._pending: dict[TopicPartition, deque[Raw]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._starts: dict[TopicPartition, int] = {}
+        self._holes: dict[TopicPartition, tuple[int, int]] = {}
+        self._bytes: dict[TopicPartition, int] = {}
+        self._count = 0
         self._generation = 0
         self._wake = asyncio.Event()
         self._step = Step()
         self._flight: asyncio.Task[None] | None = None
         self._owed: Batches = []
-        self._fresh_at = -LATELY_SECONDS
         self._cut_at = 0.0
-        self._taken = 0
-        self._seconds_per_byte = 0.0
-        self._bytes_per_record = 0.0
+
+    def crowded(self) -> list[TopicPartition]:
+        """Inputs of which enough records wait already."""
+        return [source for source, waiting in self._bytes.items() if waiting >= MAX_PENDING_BYTES]
 
     # -- ownership
 
@@ -149,7 +159,10 @@ class Steps:
         self._keep(owned.values())
 
     def _forget_pending(self) -> None:
-        self.inbox.clear()
+        self._pending.clear()
+        self._bytes.clear()
+        self._next.clear()
+        self._count = 0
         self._step = Step()
         self._owed = []
 
@@ -157,17 +170,44 @@ class Steps:
         partition.undo()
         self.stage.closed(partition.number)
 
-    # -- arrival
-
     def start_at(self, topic: str, partition: int, offset: int) -> None:
         """The next record of an input is expected at `offset`."""
-        self.inbox.start_at((topic, partition), offset)
+        self._next[topic, partition] = self._starts[topic, partition] = offset
+        self._holes.pop((topic, partition), None)
+        self._pending[topic, partition] = deque()
+        self._bytes[topic, partition] = 0
+
+    # -- arrival
 
     def offer(self, runs: Mapping[TopicPartition, list[Raw]]) -> None:
-        """Take fetched records; what does not follow on the last is fetched again."""
-        self.inbox.offer(runs)
-        if self.inbox.count:
+        """Take fetched records. A run must begin where the last one ended, else seek back.
+
+        A hole that the broker confirms by answering the same again is none (a
+        transaction marker, say).
+        """
+        for source, run in runs.items():
+            expected = self._next.get(source)
+            if expected is None or not run:
+                continue
+            first = run[0].offset
+            if first > expected and self._holes.get(source) != (expected, first):
+                self._holes[source] = (expected, first)
+                self._seek(*source, expected)
+                continue
+            records = run
+            if first < expected:
+                records = [record for record in run if record.offset >= expected]
+                if not records:
+                    continue
+            self._next[source] = records[-1].offset + 1
+            self._enqueue(source, records)
+        if self._count:
             self._wake.set()
+
+    def _enqueue(self, source: TopicPartition, records: list[Raw]) -> None:
+        self._pending[source].extend(records)
+        self._bytes[source] += _size(records)
+        self._count += len(records)
 
     # -- the protocol
 
@@ -181,13 +221,22 @@ class Steps:
         time = asyncio.get_running_loop().time
         try:
             while True:
-                if not (self.inbox.count or self._owed):
+                if not (self._count or self._owed):
                     await self._idle()
                     self._cut_at = time()
-                await self._absorb_ready()
+                while self._has_room():
+                    begun = time()
+                    while self._has_room() and (now := time()) < begun + SLICE_SECONDS:
+                        self._absorb_slice(now)
+                    ended = time()
+                    spent = ended - begun
+                    self._step.spent += spent
+                    # The senders, the fetcher and the other stages have their turn.
+                    rests = self._minds is not None and self._minds.is_high(ended)
+                    await asyncio.sleep(spent if rests else 0)
                 if self._flight is not None:
                     await self._flight
-                self._note_rate(time())
+                self._tell_pressure(time())
                 if self._step.works or self._owed:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
         except (asyncio.CancelledError, GeneratorExit):
@@ -195,51 +244,19 @@ class Steps:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
 
-    async def _absorb_ready(self) -> None:
-        """Absorb until the step is to be submitted."""
-        time = asyncio.get_running_loop().time
-        while self._has_room(begun := time()):
-            rests = self._minds is not None and self._minds.is_high(begun)
-            took = True
-            while took and self._has_room(now := time()) and now < begun + SLICE_SECONDS:
-                took = self._absorb_slice(now, only_fresh=rests)
-            ended = time()
-            self._step.spent += ended - begun
-            self._tell_pressure(ended)
-            if not took and self._step.works and self._may_leave():
-                return
-            # The senders, the fetcher and the other stages have their turn.
-            await asyncio.sleep(0 if took else REST_SECONDS)
-
-    def _has_room(self, now: float) -> bool:
-        step, longest = self._step, self._step_seconds
-        if self._is_shared(now):
-            if step.works and self._may_leave():
-                return False
-            longest = SHARED_SECONDS
-        return self.inbox.count > 0 and step.size < self._step_records and step.spent < longest
-
-    def _note_rate(self, now: float) -> None:
-        """How long a byte takes, all told, by the step that ends."""
-        taken = self.inbox.taken - self._taken
-        if taken:
-            self._seconds_per_byte = (now - self._cut_at) / taken
-            self._bytes_per_record = taken / max(1, self._step.size)
-        self._taken, self._cut_at = self.inbox.taken, now
+    def _has_room(self) -> bool:
+        step = self._step
+        may_leave = self._flight is None or self._flight.done()
+        if step.is_shared and step.works and may_leave:
+            return False
+        longest = SHARED_SECONDS if step.is_shared else self._step_seconds
+        return self._count > 0 and step.size < self._step_records and step.spent < longest
 
     def _tell_pressure(self, now: float) -> None:
         if self._tells is not None:
-            waiting = self.inbox.waiting + self.inbox.unread * self._bytes_per_record
-            self._tells.tell(waiting * self._seconds_per_byte, now)
-
-    def _may_leave(self) -> bool:
-        return self._flight is None or self._flight.done()
-
-    def _is_shared(self, now: float) -> bool:
-        """Whether something in the step may be up to date, so that somebody waits for it."""
-        if self._tells is not None:
-            return self._tells.is_fresh(now)
-        return now < self._fresh_at + LATELY_SECONDS
+            waiting = sum(self._bytes.values())
+            self._tells.tell(waiting, self._step.bytes, now - self._cut_at)
+            self._cut_at = now
 
     async def _idle(self) -> None:
         """Wait for records; meanwhile look whether the state logs are where they were left."""
@@ -249,7 +266,8 @@ class Steps:
         if self._owed:
             await self._wait_for_company()
             return
-        self._tell_pressure(asyncio.get_running_loop().time())
+        if self._tells is not None:
+            self._tells.tell(0, 0, 0)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._wake.wait()
@@ -264,11 +282,9 @@ class Steps:
                 async with asyncio.timeout(COMPANY_SECONDS):
                     await self._wake.wait()
 
-    def _absorb_slice(self, now: float, *, only_fresh: bool = False) -> bool:
-        """Absorb some of each input, or of those that are up to date; whether there was any."""
-        step, is_shared = self._step, self._is_shared(now)
-        taken = self.inbox.take(is_shared=is_shared, only_fresh=only_fresh)
-        for source, records in taken.runs.items():
+    def _absorb_slice(self, now: float) -> None:
+        step = self._step
+        for source, records in self._take(now):
             topic, number = source
             partition = self.owned.get(number)
             if partition is None:
@@ -282,16 +298,42 @@ class Steps:
             step.size += done
             if done < len(records):
                 step.size = self._step_records
-                self.inbox.give_back(source, records[done:])
-        if taken.is_fresh:
-            self._note_fresh(now)
-        return bool(taken.runs)
+                self._give_back(source, records[done:])
 
-    def _note_fresh(self, now: float) -> None:
-        """What comes by some input is new, and is not to wait for a backlog of another."""
-        self._fresh_at = now
+    def _take(self, now: float) -> list[tuple[TopicPartition, list[Raw]]]:
+        """A slice: as many bytes of each input that has any, at least a record."""
+        ready = sorted(source for source, waiting in self._pending.items() if waiting)
+        share = SLICE_BYTES // max(1, len(ready))
+        taken = []
+        for source in ready:
+            waiting, records, size = self._pending[source], [], 0
+            while waiting and size < share:
+                record = waiting.popleft()
+                size += len(record.value or b"")
+                records.append(record)
+            taken.append((source, records))
+            self._step.bytes += size
+            self._bytes[source] -= size
+            self._count -= len(records)
+        behind = sum(bool(self._pending[source]) for source in ready)
+        if behind < len(ready):
+            self._note_fresh(now, beside_a_backlog=behind > 0)
+        return taken
+
+    def _note_fresh(self, now: float, *, beside_a_backlog: bool) -> None:
+        """Some input is up to date. Beside others that are not, the step is not to be long.
+
+        What is fed by a backlog alone runs dry now and then; nobody waits for it.
+        """
         if self._minds is not None:
             self._minds.tell_fresh(now)
+        if beside_a_backlog and (self._tells is None or self._tells.is_fresh(now)):
+            self._step.is_shared = True
+
+    def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
+        self._pending[source].extendleft(reversed(records))
+        self._bytes[source] += _size(records)
+        self._count += len(records)
 
     def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
         """How many of `records` were absorbed whole before the step must be cut."""
@@ -469,8 +511,18 @@ class Steps:
             await self._reread(partition, generation)
 
     def _start_again(self, name: str, partition: Partition) -> None:
-        self.inbox.start_again((name, partition.number), partition.position.resume_at(name))
+        source = name, partition.number
+        start = self._starts.get(source)
+        if start is None:
+            return
+        resume = partition.position.resume_at(name)
+        self.start_at(*source, start if resume is None else resume)
+        self._seek(*source, self._next[source])
 
     def _must_own(self, generation: int) -> None:
         if generation != self._generation:
             raise OwnershipLostError
+
+
+def _size(records: list[Raw]) -> int:
+    return sum([len(record.value or b"") for record in records])

@@ -22,12 +22,6 @@ from streams.engine.stage import Raw
 BUSY_WAIT_MS = 5
 """Milliseconds that the broker may collect records of a busy stage before it answers."""
 
-PREFETCH_SECONDS = 0.005
-"""For so long nothing else is fetched from a broker while records that it sent are not taken.
-
-aiokafka's tenth of a second is how late others would be beside a backlog.
-"""
-
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""
 
@@ -129,7 +123,6 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
 
     def _paced(self, records: Any) -> Any:
         fetcher = self._thread._ensure_consumer()._fetcher
-        fetcher._prefetch_backoff = PREFETCH_SECONDS
         now = asyncio.get_running_loop().time()
         asked = self._pace.fetched(now) if records else self._pace.calm()
         fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = asked
@@ -240,17 +233,6 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         """The group's committed offset, which nothing but a test rests on."""
         found: int | None = await self._thread._ensure_consumer().committed(TopicPartition(*tp))
         return found
-
-    def unread(self, tp: TP) -> int:
-        """Records of an input that were not read yet, as its last fetch told."""
-        subscription = self._thread._ensure_consumer()._subscription
-        if not subscription.is_assigned(tp):
-            return 0
-        state = subscription.subscription.assignment.state_value(tp)
-        if state.highwater is None or not state.has_valid_position:
-            return 0
-        unread: int = state.highwater - state.position
-        return max(0, unread)
 
     def go_to(self, tp: TP, offset: int) -> None:
         """Read an input on from `offset`, if it is still assigned."""

@@ -101,9 +101,6 @@ class Consumer:
         if tp in self.positions:
             self.positions[tp] = offset
 
-    def unread(self, tp):
-        return self._node.broker.logs[tp].end - self.positions[tp] if tp in self.positions else 0
-
     async def earliest_offsets(self, *partitions):
         await asyncio.sleep(self._node.broker.latency())
         return dict.fromkeys(partitions, 0)

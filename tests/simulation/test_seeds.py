@@ -18,8 +18,6 @@ FORGETTING_SEEDS = 100
 PART = 25
 ENOUGH = 400
 """Seeds within which a planted bug must show."""
-RARE = {"idle logs are not looked at": 1_000}
-"""More, where it shows only if a process freezes at its very last state."""
 
 
 def wrong(seeds: int) -> list[tuple[int, str]]:
@@ -46,11 +44,9 @@ def test_a_replay_forgets_the_same_documents(seconds):
 
 @pytest.mark.parametrize("bug", sorted(PLANTED))
 def test_a_planted_bug_is_found(bug):
-    with planted(bug) as mistakes:
-        seeds = RARE.get(bug, ENOUGH)
-        found = (seed for seed in range(seeds) if world.wrong_seeds(range(seed, seed + 1)))
-        assert list(islice(found, 1)), f"no seed of {seeds} shows it"
-    assert mistakes == []
+    with planted(bug):
+        found = (seed for seed in range(ENOUGH) if world.wrong_seeds(range(seed, seed + 1)))
+        assert list(islice(found, 1)), f"no seed of {ENOUGH} shows it"
 
 
 def test_a_seed_runs_the_same_in_every_process():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from models.rows import Row, decode, encode
-from streams.engine import inbox, step
+from streams.engine import step
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import Position
@@ -58,7 +58,6 @@ class FakeSender:
                 ("outputs", {to: [value for _, value, _ in out] for to, out in outputs.items()})
             )
             await self.gate.wait()
-        return {}
 
     async def send_state(self, states):
         if states:
@@ -97,7 +96,7 @@ class Bench:
     def __init__(self):
         self.sender = FakeSender()
         self.ownership = FakeOwnership(self.sender)
-        self.seeks, self.absorbed, self.fatal, self.unread = [], {}, [], {}
+        self.seeks, self.absorbed, self.fatal = [], {}, []
         self.steps = Steps(
             Echo(),
             self.sender,
@@ -109,7 +108,6 @@ class Bench:
             step_records=100,
             step_seconds=1.0,
             seek=lambda *place: self.seeks.append(place),
-            unread=lambda *source: self.unread.get(source, 0),
             absorbed=self.absorbed.update,
             fatal=self.fatal.append,
             now_ms=lambda: 0,
@@ -186,158 +184,115 @@ def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after
     run(case)
 
 
-def set_slice(monkeypatch, size):
-    monkeypatch.setattr(inbox, "SLICE_BYTES", size)
-    monkeypatch.setattr(inbox, "SHARED_SLICE_BYTES", size)
-
-
-def absorb_a_slice(steps, *sizes, only_fresh=False):
-    """One slice at 10.0 s, of as many inputs, each with so many records of eight bytes.
-
-    Each has been read to its end before.
-    """
+def absorb_a_slice(steps, *sizes):
+    """One slice at 10.0 s, of as many inputs, each with so many records of eight bytes."""
     for number, size in enumerate(sizes):
-        source = f"in-{number}", 0
-        steps.start_at(*source, 0)
-        steps.inbox._ended.add(source)
+        steps.start_at(f"in-{number}", 0, 0)
         records = [Record(None, b"12345678", 0, offset, 0) for offset in range(size)]
-        steps.offer({source: records})
-    return steps._absorb_slice(10.0, only_fresh=only_fresh)
-
-
-def test_a_step_is_shared_while_something_up_to_date_was_taken_lately():
-    steps = Bench().steps
-    assert not steps._is_shared(10.0)
-    absorb_a_slice(steps, 1)
-    assert steps._is_shared(10.5)
-    assert not steps._is_shared(11.5)
-
-
-def test_the_end_of_a_backlog_is_not_up_to_date_and_what_comes_after_it_is():
-    steps = Bench().steps
-    steps.start_at("in", 0, 0)
-    steps.offer({("in", 0): [Record(None, b"1", 0, 0, 0)]})
+        steps.offer({(f"in-{number}", 0): records})
     steps._absorb_slice(10.0)
-    assert not steps._is_shared(10.0)
-    steps.offer({("in", 0): [Record(None, b"2", 0, 1, 0)]})
-    steps._absorb_slice(10.0)
-    assert steps._is_shared(10.0)
 
 
-def test_a_stage_that_is_fed_shares_its_steps_where_who_feeds_it_is_up_to_date():
-    steps, fed = Bench().steps, Pressure()
-    steps._tells = fed
-    absorb_a_slice(steps, 1)
-    assert not steps._is_shared(10.5)
-    fed.tell_fresh(10.0)
-    assert steps._is_shared(10.5)
+def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
+    def taken(*sizes, tells=None):
+        steps = Bench().steps
+        steps._tells = tells
+        absorb_a_slice(steps, *sizes)
+        return steps._step.is_shared
+
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    assert taken(100, 1)
+    assert not taken(100, 100)
+    assert not taken(1, 2)
+    assert not taken(100)
+    fed = Pressure()
+    assert not taken(100, 1, tells=fed)
+    fed.tell_fresh(9.5)
+    assert taken(100, 1, tells=fed)
+    fed.tell_fresh(8.5)
+    assert not taken(100, 1, tells=fed)
 
 
 def test_a_shared_step_does_not_wait_to_be_full(monkeypatch):
-    set_slice(monkeypatch, 64)
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
 
     async def case(bench):
-        bench.steps._note_fresh(asyncio.get_running_loop().time())
+        bench.steps.start_at("other", 0, 0)
+        late = [Record(None, b"1", 0, 0, 0)]
+        bench.steps.offer({("other", 0): late})
         bench.offer(*range(90))
         await bench.until(lambda: bench.absorbed.get(("in", 0)) == 89)
         first = bench.sender.sent[0][1]["out", 0]
-        assert 1 < len(first) < 90
-
-    run(case)
-
-
-def test_a_step_of_backlogs_alone_takes_all_that_is_there(monkeypatch):
-    set_slice(monkeypatch, 64)
-
-    async def case(bench):
-        bench.offer(*range(90))
-        await bench.until(lambda: bench.absorbed.get(("in", 0)) == 89)
-        assert len(bench.sender.sent[0][1]["out", 0]) == 90
+        assert 1 < len(first) < 91
 
     run(case)
 
 
 def test_who_feeds_a_stage_tells_it_where_an_input_of_its_own_is_up_to_date(monkeypatch):
-    def told(*sizes, unread=0):
-        bench, fed = Bench(), Pressure()
-        bench.unread["in-0", 0] = unread
-        bench.steps._minds = fed
-        absorb_a_slice(bench.steps, *sizes)
+    def told(*sizes):
+        steps, fed = Bench().steps, Pressure()
+        steps._minds = fed
+        absorb_a_slice(steps, *sizes)
         return fed.is_fresh(10.5)
 
-    set_slice(monkeypatch, 64)
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
     assert told(1)
     assert told(100, 1)
     assert not told(100, 100)
-    assert not told(1, unread=1)
-    assert told(1, 1, unread=1)
 
 
-def test_while_a_backlog_rests_only_what_has_little_waiting_is_taken(monkeypatch):
-    set_slice(monkeypatch, 64)
-    steps = Bench().steps
-    assert absorb_a_slice(steps, 100, 1, only_fresh=True)
-    assert steps.inbox.waiting == 800
-    assert not steps._absorb_slice(10.0, only_fresh=True)
-    assert steps._absorb_slice(10.0)
-
-
-def test_pressure_is_high_where_what_waits_takes_long_by_what_was_told_lately():
+def test_pressure_is_high_where_what_waits_takes_long():
     pressure = Pressure()
     pressure.tell_fresh(100.0)
     assert not pressure.is_high(100.0)
-    pressure.tell(0.1, 100.0)
+    pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
     assert pressure.is_high(100.0)
-    pressure.tell(0.01, 100.0)
+    pressure.tell(waiting=10_000, taken=100_000, seconds=0.1)
     assert not pressure.is_high(100.0)
-    pressure.tell(10.0, 100.0)
-    assert pressure.is_high(100.9)
-    assert not pressure.is_high(101.1)
+    pressure.tell(waiting=10_000, taken=0, seconds=0.1)
+    assert not pressure.is_high(100.0)
 
 
 def test_more_may_wait_where_nothing_fresh_was_fed_lately():
     pressure = Pressure()
-    pressure.tell(0.1, 99.9)
-    assert not pressure.is_high(100.0)
+    pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
+    assert not pressure.is_high(0.0)
     pressure.tell_fresh(100.0)
     assert pressure.is_high(100.5)
-    pressure.tell(0.1, 101.5)
     assert not pressure.is_high(101.5)
-    pressure.tell(1.0, 101.5)
+    pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
     assert pressure.is_high(101.5)
 
 
-def test_who_feeds_a_stage_has_its_backlog_rest_until_the_stage_has_caught_up(monkeypatch):
-    set_slice(monkeypatch, 64)
+@pytest.mark.parametrize("is_high", [False, True])
+def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_high):
+    rests, sleep = [], asyncio.sleep
+
+    def rest(seconds):
+        rests.append(seconds)
+        return sleep(seconds)
 
     async def case(bench):
-        behind = [True] * 20
+        monkeypatch.setattr(step.asyncio, "sleep", rest)
         bench.steps._minds = SimpleNamespace(
-            is_high=lambda now: bool(behind and behind.pop()), tell_fresh=lambda now: None
+            is_high=lambda now: is_high, tell_fresh=lambda now: None
         )
-        bench.steps.start_at("other", 0, 0)
-        bench.offer(*range(90))
-        bench.steps.offer({("other", 0): [Record(None, b"1000", 0, 0, 0)]})
-        await bench.until(lambda: bench.absorbed.get(("in", 0)) == 89)
-        assert bench.sender.sent[0] == ("outputs", {("out", 0): [b"1000"]})
-        assert not behind
+        bench.offer(*range(100))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 99})
 
     run(case)
+    assert any(rests) == is_high
 
 
-def test_a_stage_tells_how_long_what_waits_for_it_will_take_until_it_is_idle():
+def test_a_stage_tells_what_waits_for_it_until_it_is_idle():
     async def case(bench):
         told = []
         bench.steps._tells = SimpleNamespace(
-            tell=lambda seconds, now: told.append(seconds), is_fresh=lambda now: True
+            tell=lambda *what: told.append(what), is_fresh=lambda now: True
         )
-        bench.steps._seconds_per_byte, bench.steps._bytes_per_record = 0.5, 2.0
-        bench.unread["in", 0] = 3
-        bench.offer(0)
-        await bench.until(lambda: told)
-        assert told[0] == 3.0
-        bench.unread["in", 0] = 0
-        await bench.until(lambda: bench.absorbed == {("in", 0): 0} and told[-1] == 0)
+        bench.offer(*range(10))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 9} and told[-1] == (0, 0, 0))
+        assert told[0][1] == 10
 
     run(case)
 
