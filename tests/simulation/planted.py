@@ -1,22 +1,22 @@
 """What a simulated service does otherwise: bugs that break one rule each, and short days."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from models import rows
 from models.instants import SECOND
 from streams.engine import documents
 from streams.engine.engine import Engine
-from streams.engine.partition import Image, Partition, Record
+from streams.engine.partition import Image, Partition
 from streams.engine.position import Position
 from streams.engine.step import Steps
 from streams.errors import OwnershipLostError
 from tests.simulation import world
 from tests.simulation.node import Appender
 
+_fatal = Engine.fatal
 _send_state = Appender.send_state
 _image = Partition.image
 
@@ -72,15 +72,11 @@ async def _do_not_look(self: Steps, generation: int) -> None:
     pass
 
 
-def _load_last(self: Partition, records: Iterable[Record]) -> None:
-    for record in records:
-        self.end = max(self.end, record.offset + 1)
-        name = record.key.decode()
-        if name.startswith("position|"):
-            self.position = rows.decode(record.value, Position)
-            self._acked_position = record.value
-        else:
-            self.encoded[name] = record.value
+def _load_last(self: Partition, name: str, value: bytes, known: bytes, offset: int) -> None:
+    self._again[name] = offset
+    self.encoded[name] = value
+    self.to_repair.discard(name)
+    self.live.pop(name, None)
 
 
 async def _keep_submitting(self: Steps, seconds: float) -> None:
@@ -94,7 +90,7 @@ def _own_all_the_same(self: Steps, generation: int) -> None:
     pass
 
 
-def _repairs_nothing(self: Partition, writer: str, partitions: int) -> None:
+def _repairs_nothing(self: Partition, writer: str, partitions: int, at: int = 0) -> None:
     self.to_repair.clear()
 
 
@@ -127,7 +123,7 @@ async def _run_without_waiting(self: Steps) -> None:
         if not (self._count or self._owed):
             await self._idle()
         while self._has_room():
-            self._absorb_slice()
+            self._absorb_slice(asyncio.get_running_loop().time())
         if self._step.works or self._owed:
             self._flight = asyncio.create_task(self._submit(*self._cut()))
         await asyncio.sleep(0)
@@ -159,7 +155,7 @@ PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
         (Steps, "_acknowledge", _acknowledge_blindly),
         (Steps, "_look", _do_not_look),
     ],
-    "the last record wins": [(Partition, "load", _load_last)],
+    "the last record wins": [(Partition, "_load_known", _load_last)],
     "a revoked step goes on": [
         (Steps, "revoke", _keep_submitting),
         (Steps, "_must_own", _own_all_the_same),
@@ -183,13 +179,20 @@ PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 @contextmanager
-def planted(name: str) -> Iterator[None]:
-    """The service with one bug."""
-    patches = [patch.object(*one) for one in PLANTED[name]]
+def planted(name: str) -> Iterator[list[BaseException]]:
+    """The service with one bug. Yields mistakes in the bug itself, that would be found for it."""
+    mistakes: list[BaseException] = []
+
+    def fatal(self: Engine, error: BaseException) -> None:
+        if isinstance(error, AttributeError | NameError | TypeError):
+            mistakes.append(error)
+        _fatal(self, error)
+
+    patches = [patch.object(*one) for one in [*PLANTED[name], (Engine, "fatal", fatal)]]
     for one in patches:
         one.start()
     try:
-        yield
+        yield mistakes
     finally:
         for one in patches:
             one.stop()

@@ -44,9 +44,10 @@ def test_a_replay_forgets_the_same_documents(seconds):
 
 @pytest.mark.parametrize("bug", sorted(PLANTED))
 def test_a_planted_bug_is_found(bug):
-    with planted(bug):
+    with planted(bug) as mistakes:
         found = (seed for seed in range(ENOUGH) if world.wrong_seeds(range(seed, seed + 1)))
         assert list(islice(found, 1)), f"no seed of {ENOUGH} shows it"
+    assert mistakes == []
 
 
 def test_a_seed_runs_the_same_in_every_process():
