@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
+COMPILED := $(VENV)/.compiled
 MARKED ?= not soak
 
 .PHONY: setup demo test lint types contract unit simulation integration e2e smoke soak bench compare bench-check contracts lock clean
 
-setup: $(READY)
+setup: $(READY) $(COMPILED)
 
 $(READY): requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing; install Python 3.11 or newer"; exit 1; }
@@ -17,6 +18,11 @@ $(READY): requirements.lock
 	@$(PYTHON) -m venv $(VENV) || { echo "error: $(PYTHON) cannot make virtual environments; install its venv module"; exit 1; }
 	@echo "installing dependencies into $(VENV) ..."
 	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+# Without a C compiler all works the same, and slower: that is said, and no failure.
+$(COMPILED): $(READY) $(wildcard models/native/*.pyx models/native/*.pxd) local/native.py
+	@$(RUN) local.native
 	@touch $@
 
 demo: setup
@@ -70,9 +76,9 @@ contracts: setup
 
 lock: setup
 	$(RUN) pip install --quiet pip-tools
-	$(RUN) piptools compile --quiet --strip-extras --allow-unsafe --no-header --extra bench --extra demo --extra test \
+	$(RUN) piptools compile --quiet --strip-extras --allow-unsafe --no-header --extra bench --extra build --extra demo --extra test \
 		--generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build models/native/*.so .local .mypy_cache .ruff_cache .hypothesis

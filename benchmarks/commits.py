@@ -44,6 +44,8 @@ def _check_out(commit: str, folder: Path) -> None:
     jars = ROOT / ".local"
     if jars.exists():
         (folder / ".local").symlink_to(jars)
+    if (folder / "local" / "native.py").exists():
+        subprocess.run([sys.executable, "-m", "local.native"], cwd=folder, check=True)
 
 
 def _cost(folder: Path, events: int) -> float:

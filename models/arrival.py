@@ -435,8 +435,13 @@ def _place(epoch: Epoch, sequence: int, now: Instant) -> Arrived:
 def _remember(store: Rows, source: SourceRow, epoch: Epoch, sequence: int, content: int) -> None:
     recent = epoch.recent
     recent[sequence] = content
-    if (sequence + 1) % CHUNK and len(recent) < CHUNK:
-        return
+    if (sequence + 1) % CHUNK == 0 or len(recent) >= CHUNK:
+        file_hashes(store, source, epoch)
+
+
+def file_hashes(store: Rows, source: SourceRow, epoch: Epoch) -> None:
+    """Move an epoch's latest hashes and sales to rows of their own."""
+    recent = epoch.recent
     first = min(recent) // CHUNK
     if first == max(recent) // CHUNK:
         _file(store, source, epoch, first, recent, epoch.sold)

@@ -241,6 +241,9 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(list[AnyMovement]).decode
 """A record's movements. Raises msgspec.MsgspecError where the bytes are none."""
 
+decode_one = msgspec.json.Decoder(AnyMovement).decode
+"""A movement on its own."""
+
 
 def place(offset: int, index: int) -> int:
     """The place of a movement in its log: of the record, and of the movement in it."""

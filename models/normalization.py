@@ -50,6 +50,11 @@ def content_hash(event: events.SourceEvent) -> int:
     return xxhash.xxh3_64_intdigest(_encode(said)) >> 1
 
 
+def number_of(kind: type[events.SourceEvent]) -> int:
+    """What stands for a type of event in its content."""
+    return _NUMBER[kind]
+
+
 def normalize(
     event: events.SourceEvent,
     reading: Reading,

@@ -155,6 +155,8 @@ class Reference:
         self._catalog = catalog
         self.offsets = offsets
         self.plain = not any(offsets.values())
+        self._own_codes: dict[str, bool] = {}
+        self._passing: dict[str, bool] = {}
 
     def _find(self, kind: str, name: str) -> Facts | None:
         versions = self._catalog.versions(kind, name)
@@ -191,6 +193,21 @@ class Reference:
             if begun and (one.until is None or at < one.until):
                 return one.sku
         return None
+
+    def is_own_code(self, code: str) -> bool:
+        """Whether a code is never another item's."""
+        found = self._own_codes.get(code)
+        if found is None:
+            found = self._own_codes[code] = self._find("alias", code) is None
+        return found
+
+    def passes_all_of(self, name: str) -> bool:
+        """Whether items of a source that are not known are taken as they are."""
+        found = self._passing.get(name)
+        if found is None:
+            facts = self.source(name)
+            found = self._passing[name] = facts is None or facts.unknown_items == "pass"
+        return found
 
     def units_of(self, sku: str, uom: str, at: Instant) -> int | None:
         """Base units in one `uom` of an item at `at`; None where that is not known."""

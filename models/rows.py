@@ -85,6 +85,11 @@ def decode(value: bytes, kind: type[R]) -> R:
     return decoder.decode(value)  # type: ignore[return-value]
 
 
+def joined(values: Iterable[bytes]) -> bytes:
+    """A JSON array of values that are encoded already."""
+    return b"[" + b",".join(values) + b"]"
+
+
 class _Head(Struct):
     version: int
     deleted: bool = False

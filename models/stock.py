@@ -209,7 +209,7 @@ def shift(
     row.recent = link
     row.recent_size += 1
     if row.recent_size >= RECENT:
-        _file_recent(store, row)
+        file_recent(store, row)
     doubtful = link.effective <= row.counted_at or row.through is not None
     if doubtful and not is_after_count(row, link):
         row.variance -= quantity
@@ -245,7 +245,7 @@ def is_uncertain(row: StockRow, link: Link) -> bool:
     return inside and not named and (by is None or by[0] != link.source)
 
 
-def _file_recent(store: Rows, row: StockRow) -> None:
+def file_recent(store: Rows, row: StockRow) -> None:
     key = history_key(row, row.next_chunk)
     store.put(key, HistoryRow(version=row.version, links=row.recent))
     row.next_chunk += 1

@@ -31,6 +31,7 @@ from models.events import Control, SourceEvent, pos, service, warehouse
 from models.events.pos import SaleCompleted, SaleVoided
 from models.instants import MILLISECOND, from_datetime
 from models.movements import UNSEQUENCED, ordinal
+from models.native import PlainEvents
 from models.normalization import Place, closing, content_hash, normalize, voided
 from models.outcomes import Arrival, Code
 from models.reading import Held, Reading, ReadLine, read
@@ -91,12 +92,20 @@ class Intake:
     state = topics.INVENTORY_SOURCES
     state_may_wait = True
 
-    def __init__(self, routing: Routing, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self, routing: Routing, catalog: Catalog | None = None, *, compiled: bool = True
+    ) -> None:
         self._routing = routing
         self.catalog = catalog or Catalog()
         self._decoders = {topic: Decoder(topic) for topic in self.inputs}
         self._known: dict[tuple[str, str], tuple[bytes, str]] = {}
-        self._packing = Packing(routing)
+        packing = self._packing = Packing(routing)
+        self._plain: dict[str, PlainEvents] = {}
+        if compiled and PlainEvents is not None:
+            self._plain = {
+                topic: PlainEvents(topic, packing.packs, routing.known, routing.of)
+                for topic in (topics.POS_SALES, topics.WAREHOUSE_RECEIPTS)
+            }
         self._holding: dict[int, Holding] = {}
         self._references: dict[tuple[int, str], Reference] = {}
 
@@ -134,6 +143,11 @@ class Intake:
         """Take one record: an event, or an array of events of one source."""
         if bury_if_too_large(work, self._routing, record):
             return True
+        plain = self._plain.get(work.topic)
+        if plain is not None:
+            reference = self._references[work.partition.number, work.topic]
+            if plain.take(record, work, reference):
+                return True
         decoder = self._decoders[work.topic]
         value = record.value
         event = decoder.single(value)

@@ -7,12 +7,20 @@ from models.counts import ClosedRow, CountRow, count_key, end_count
 from models.documents import AdviceRow, TransferRow
 from models.holds import HoldRow
 from models.inventory import close_count, entry_elsewhere, entry_of, transition
-from models.ledger import LedgerEntry
-from models.ledger import encode as encode_ledger
-from models.movements import AnyMovement, ChannelRuleSet, CountClosed, Hold, decode, place
+from models.ledger import encode as encode_entry
+from models.movements import (
+    AnyMovement,
+    ChannelRuleSet,
+    CountClosed,
+    Hold,
+    decode,
+    decode_one,
+    place,
+)
+from models.native import PlainDeltas
 from models.outcomes import APPLIED, Code, Outcome
 from models.returns import ReturnRow
-from models.rows import Document, parts, version
+from models.rows import Document, joined, parts, version
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
@@ -63,12 +71,20 @@ class Inventory:
     state = topics.INVENTORY_STATE
     state_may_wait = False
 
-    def __init__(self, routing: Routing, *, trust_origins: bool = True) -> None:
+    def __init__(
+        self, routing: Routing, *, trust_origins: bool = True, compiled: bool = True
+    ) -> None:
         self._routing = routing
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
-        self._entries: dict[int, list[LedgerEntry]] = {}
-        self.origins_skipped = 0
+        self._entries: dict[int, list[bytes]] = {}
+        self._plain = PlainDeltas(trust_origins) if compiled and PlainDeltas is not None else None
+        self._skipped = 0
+
+    @property
+    def origins_skipped(self) -> int:
+        """Movements that were absorbed before."""
+        return self._skipped + (self._plain.skipped if self._plain is not None else 0)
 
     def opened(self, partition: Partition) -> None:
         """Derive the channel rules in force, and what they need."""
@@ -86,29 +102,39 @@ class Inventory:
     def absorb(self, work: Work, record: Raw) -> bool:
         """Apply a record's movements, less those whose origin is absorbed already."""
         partition = work.partition
+        base = version(partition.position.generation, place(record.offset, 0))
+        plain = self._plain
+        if plain is None or self._allocations[partition.number].rules:
+            numbered = enumerate(decode(record.value or b""))
+            return all(self._apply(work, record, one, base, index) for index, one in numbered)
+        plain.begin(record.value or b"", partition, self._entries[partition.number], base, work.now)
+        while plain.advance():
+            if not self._apply(work, record, decode_one(plain.element), base, plain.index):
+                return False
+        return True
+
+    def _apply(self, work: Work, record: Raw, movement: AnyMovement, base: int, index: int) -> bool:
+        """Apply one movement, if it is new; False where only a part of it was done."""
+        partition = work.partition
         position = partition.position
-        allocations = self._allocations[partition.number]
-        base = version(position.generation, place(record.offset, 0))
-        cut = self.inputs[0] in position.cursor
+        new = position.absorb_origin(movement.topic, movement.partition, movement.ordinal)
+        if not (new or self.inputs[0] in position.cursor) and self._trust_origins:
+            self._skipped += 1
+            return True
+        if not movement.sku:
+            # It concerns all, and stands alone in its record, so the cursor is its own.
+            return self._sweep(work, movement, base)
         entries = self._entries[partition.number]
-        for index, movement in enumerate(decode(record.value or b"")):
-            new = position.absorb_origin(movement.topic, movement.partition, movement.ordinal)
-            if not (new or cut) and self._trust_origins:
-                self.origins_skipped += 1
-                continue
-            if not movement.sku:
-                # It concerns all, and stands alone in its record, so the cursor is its own.
-                return self._sweep(work, movement, base)
-            change = transition(partition, movement, base + index)
-            entries.append(entry_of(change, movement, work.now))
-            if change.outcome is not APPLIED:
-                self._answer(work, record, movement, change.outcome)
-            if change.also:
-                entries += [entry_elsewhere(one, movement, work.now) for one in change.also]
-            if allocations.rules:
-                allocations.moved(change, base + index)
-                for one in change.also:
-                    allocations.moved(one, base + index)
+        allocations = self._allocations[partition.number]
+        change = transition(partition, movement, base + index)
+        entries.append(encode_entry(entry_of(change, movement, work.now)))
+        if change.outcome is not APPLIED:
+            self._answer(work, record, movement, change.outcome)
+        for one in change.also:
+            entries.append(encode_entry(entry_elsewhere(one, movement, work.now)))
+        if allocations.rules:
+            for one in (change, *change.also):
+                allocations.moved(one, base + index)
         return True
 
     def _sweep(self, work: Work, movement: AnyMovement, base: int) -> bool:
@@ -131,7 +157,7 @@ class Inventory:
             change = close_count(partition, closed, sku, base)
             if change is None:
                 continue
-            entries.append(entry_elsewhere(change, closed, work.now))
+            entries.append(encode_entry(entry_elsewhere(change, closed, work.now)))
             if allocations.rules:
                 allocations.moved(change, base)
         if done + SWEEP < len(skus):
@@ -145,7 +171,7 @@ class Inventory:
         destination = self._routing.ledger[work.partition.number]
         entries = self._entries[work.partition.number]
         for start in range(0, len(entries), LEDGER_PACK):
-            work.emit(destination, None, encode_ledger(entries[start : start + LEDGER_PACK]))
+            work.emit(destination, None, joined(entries[start : start + LEDGER_PACK]))
         entries.clear()
         self._allocations[work.partition.number].send(work)
 

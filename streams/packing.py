@@ -1,27 +1,26 @@
 """Movements on their way out, packed into as few records as their order allows."""
 
 from models.movements import MAX_PACKED, Movement, encode
+from models.rows import joined
 from streams.engine.stage import Work
 from streams.routing import Routing
 
 
 class Packing:
-    """Collects a step's movements per destination. Their order per destination is kept."""
+    """Collects a step's movements per destination, encoded. Their order there is kept."""
 
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
-        self._packs: list[list[Movement]] = [[] for _ in range(routing.partitions)]
+        self.packs: list[list[bytes]] = [[] for _ in range(routing.partitions)]
 
     def add(self, movement: Movement) -> None:
         """Send `movement` to its SKU's partition, by the end of the step."""
-        self._packs[self._routing.of(movement.sku)[1]].append(movement)
+        self.packs[self._routing.of(movement.sku)[1]].append(encode(movement))
 
     def add_all(self, movements: list[Movement]) -> None:
         """Send each of `movements` to its SKU's partition, by the end of the step."""
-        known, place, packs = self._routing.known, self._routing.of, self._packs
         for movement in movements:
-            found = known.get(movement.sku) or place(movement.sku)
-            packs[found[1]].append(movement)
+            self.add(movement)
 
     def send_alone(self, work: Work, number: int, movement: Movement) -> None:
         """Send `movement` to partition `number` as a record of its own, after what was added."""
@@ -30,12 +29,12 @@ class Packing:
 
     def drop(self) -> None:
         """Forget what was added: its step will not be submitted."""
-        for pack in self._packs:
+        for pack in self.packs:
             pack.clear()
 
     def flush(self, work: Work) -> None:
         """Emit what was added."""
-        for destination, pack in zip(self._routing.movements, self._packs, strict=True):
+        for destination, pack in zip(self._routing.movements, self.packs, strict=True):
             for start in range(0, len(pack), MAX_PACKED):
-                work.emit(destination, None, encode(pack[start : start + MAX_PACKED]))
+                work.emit(destination, None, joined(pack[start : start + MAX_PACKED]))
             pack.clear()

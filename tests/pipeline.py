@@ -40,13 +40,13 @@ class Record:
 class Pipeline:
     """Append with `append` or `send`, then `run` until nothing is left to absorb."""
 
-    def __init__(self, partitions: int = 2, **settings: Any) -> None:
+    def __init__(self, partitions: int = 2, *, compiled: bool = True, **settings: Any) -> None:
         self.settings = Settings(partitions=partitions, **settings)
         self.routing = Routing(self.settings)
         self.catalog = Catalog()
-        self.intake = Intake(self.routing, self.catalog)
+        self.intake = Intake(self.routing, self.catalog, compiled=compiled)
         self.orders = Orders(self.routing, self.settings)
-        self.inventory = Inventory(self.routing)
+        self.inventory = Inventory(self.routing, compiled=compiled)
         self.stages: list[Stage] = [self.intake, self.orders, self.inventory]
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.state: dict[tuple[str, int], Partition] = {}

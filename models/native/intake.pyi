@@ -1,0 +1,21 @@
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from models.reference import Reference
+
+class Record(Protocol):
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+
+class PlainEvents:
+    taken: int
+
+    def __init__(
+        self,
+        topic: str,
+        packs: list[list[bytes]],
+        known: dict[str, tuple[bytes, int]],
+        place: Callable[[str], tuple[bytes, int]],
+    ) -> None: ...
+    def take(self, record: Record, work: Any, reference: Reference) -> bool: ...

@@ -1,0 +1,734 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# The commonest events, from the bytes of their record to the movements of their lines.
+#
+# A plain event is a sale, a return at the till, a receipt without advice or an adjustment without
+# count, in UTC and plain ASCII, that follows the last of its source's sequence. What
+# `models.decoding`, `reading`, `arrival` and `normalization` make of it, this makes too, to the
+# byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
+
+import msgspec
+import xxhash
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+
+from models.native.slots cimport field, number, place_of, set_field
+from models.native.text cimport (
+    Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
+)
+
+from models import topics
+from models.arrival import CHUNK, Epoch, SourceRow, file_hashes, source_key, visit
+from models.clock import FUTURE, corrected, observe
+from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
+from models.events import MAX_LINES, MAX_QUANTITY, pos, warehouse
+from models.normalization import number_of
+
+cdef object hash_of = xxhash.xxh3_64_intdigest
+cdef object Raw = msgspec.Raw
+
+cdef Py_ssize_t MOST_LINES = MAX_LINES
+cdef long long HIGHEST_LINE = MAX_LINE
+cdef long long MOST = MAX_QUANTITY
+cdef long long LATEST_SEQUENCE = 2**53
+cdef long long LATEST_EPOCH = 2**31
+cdef long long FIRST_YEAR = EARLIEST_YEAR
+cdef long long YEAR_AFTER = LATEST_YEAR
+cdef long long TOO_FAR = FUTURE
+cdef long long HASHES = CHUNK
+
+cdef Py_ssize_t VERSION = place_of(SourceRow, "version")
+cdef Py_ssize_t NOW = place_of(SourceRow, "now")
+cdef Py_ssize_t NEWEST = place_of(SourceRow, "newest")
+cdef Py_ssize_t SKEW = place_of(SourceRow, "skew")
+cdef Py_ssize_t OPENED = place_of(SourceRow, "opened")
+cdef Py_ssize_t HELD = place_of(SourceRow, "held")
+cdef Py_ssize_t EPOCHS = place_of(SourceRow, "epochs")
+cdef Py_ssize_t LOCATIONS = place_of(SourceRow, "locations")
+cdef Py_ssize_t EPOCH = place_of(Epoch, "epoch")
+cdef Py_ssize_t LAST = place_of(Epoch, "last")
+cdef Py_ssize_t RECENT = place_of(Epoch, "recent")
+cdef Py_ssize_t SOLD = place_of(Epoch, "sold")
+cdef Py_ssize_t UNITS = place_of(Epoch, "units")
+
+cdef struct Line:
+    long long line
+    Span sku
+    long long quantity
+    bint each
+    Span kept  # its condition or bucket, where that is not the default
+
+cdef struct Moment:
+    long long at
+    Span second  # the text up to the second
+    long long fraction
+
+cdef struct Event:
+    Span id
+    Span source
+    Span type
+    Moment time
+    Moment sent
+    long long sequence
+    long long epoch
+    Span document
+    Span location
+    Py_ssize_t lines
+
+cdef enum:
+    HAS_SPECVERSION = 1
+    HAS_ID = 2
+    HAS_SOURCE = 4
+    HAS_TYPE = 8
+    HAS_TIME = 16
+    HAS_SEQUENCE = 32
+    HAS_DATA = 64
+    HAS_EPOCH = 128
+    HAS_SENT = 256
+    HAS_CORRELATION = 512
+    HAS_CAUSATION = 1024
+    HAS_TRACE = 2048
+    NEEDED = 127
+
+cdef enum:
+    HAS_DOCUMENT = 1
+    HAS_LOCATION = 2
+    HAS_LINES = 4
+
+cdef enum:
+    HAS_LINE = 1
+    HAS_SKU = 2
+    HAS_QUANTITY = 4
+    HAS_UNIT = 8
+    HAS_KEPT = 16
+
+
+cdef class Kind:
+    """What is particular to one type of event.
+
+    `kept` is the field of a line that names its bucket: as it is (`buckets` None), or by the
+    condition of the goods. `lowest` is the least quantity, `sign` what it counts as.
+    """
+
+    cdef bytes type
+    cdef bytes document
+    cdef bint located_first
+    cdef bytes kept
+    cdef bytes default
+    cdef dict buckets
+    cdef bytes bucket
+    cdef bytes cause
+    cdef long long lowest
+    cdef int sign
+    cdef long long content
+    cdef bint is_sale
+
+    def __init__(self, kind, document, kept, default, buckets, cause, lowest, sign):
+        self.type = kind.__struct_config__.tag.encode()
+        self.content = number_of(kind)
+        self.document, self.kept, self.default = document, kept, default
+        self.buckets, self.cause, self.lowest, self.sign = buckets, cause, lowest, sign
+        self.bucket = buckets[default]
+        self.is_sale = kind is pos.SaleCompleted
+        self.located_first = kind is warehouse.StockAdjusted
+
+
+cdef dict CONDITIONS = {
+    b"sellable": b"on_hand", b"quality_control": b"quality_control", b"damaged": b"damaged",
+}
+cdef dict BUCKETS = {name: name for name in (b"on_hand", b"quality_control", b"damaged")}
+cdef dict KINDS = {
+    topics.POS_SALES: [
+        Kind(pos.SaleCompleted, b"transaction", b"", b"", {b"": b"on_hand"}, b"sale", 1, -1),
+        Kind(
+            pos.SaleReturned, b"transaction", b"condition", b"quality_control", CONDITIONS,
+            b"till_return", 1, 1,
+        ),
+    ],
+    topics.WAREHOUSE_RECEIPTS: [
+        Kind(
+            warehouse.ReceiptReceived, b"receipt", b"condition", b"sellable", CONDITIONS,
+            b"receipt", 1, 1,
+        ),
+        Kind(
+            warehouse.StockAdjusted, b"reason", b"bucket", b"on_hand", BUCKETS,
+            b"adjustment", -MAX_QUANTITY, 1,
+        ),
+    ],
+}
+
+TOPICS = frozenset(KINDS)
+"""The inputs that have plain events."""
+
+
+cdef class PlainEvents:
+    """Takes the plain events of one topic.
+
+    `packs` are the movements on their way out, by partition; `known` and `place` say which that
+    is of a SKU. `taken` counts the events.
+    """
+
+    cdef readonly long long taken
+
+    cdef list _kinds
+    cdef str _topic
+    cdef long long _number
+    cdef list _packs
+    cdef dict _known
+    cdef object _place
+    cdef dict _keys
+    cdef Line* _lines
+    cdef Py_ssize_t _room
+    cdef Text _text
+
+    def __cinit__(self):
+        self._lines = NULL
+        self._room = 0
+
+    def __dealloc__(self):
+        PyMem_Free(self._lines)
+
+    def __init__(self, str topic, list packs, dict known, place):
+        self._kinds = KINDS[topic]
+        self._topic, self._number = topic, topics.NUMBER[topic]
+        self._packs, self._known, self._place = packs, known, place
+        self._keys = {}
+        self._text = Text()
+        self.taken = 0
+
+    def take(self, record, work, reference):
+        """Whether the record held a plain event: it is taken then, else nothing has changed."""
+        cdef Event event
+        cdef Kind kind
+        cdef bytes value, key
+        cdef Reader reader
+        cdef str row_key
+        given = record.value
+        if type(given) is not bytes:
+            return False
+        value = <bytes>given
+        key = record.key
+        reader.at = PyBytes_AS_STRING(value)
+        reader.end = reader.at + PyBytes_GET_SIZE(value)
+        kind = self._read(&reader, &event)
+        if kind is None or key is None:
+            return False
+        if not equals(event.source, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
+            return False
+        row_key = self._keys.get(key)
+        if row_key is None:
+            row_key = self._keys[key] = source_key(self._topic, text_of(event.source))
+        rows = work.partition
+        row = rows.live.get(row_key)
+        if row is None:
+            row = rows.get(row_key, SourceRow)
+        if type(row) is not SourceRow:
+            return False
+        return self._accept(kind, &event, record.timestamp * 1000, work, row, row_key, reference)
+
+    cdef bint _accept(
+        self, Kind kind, Event* event, long long received, work, row, str row_key, reference
+    ) except -1:
+        cdef long long last, units = 0, version
+        cdef Py_ssize_t place
+        cdef dict recent
+        cdef list epochs = field(row, EPOCHS)
+        if not epochs or field(row, OPENED) or number(row, HELD):
+            return False
+        epoch = epochs[len(epochs) - 1]
+        if number(epoch, EPOCH) != event.epoch or number(epoch, LAST) + 1 != event.sequence:
+            return False
+        if event.time.at > received + TOO_FAR:
+            return False
+        skew = field(row, SKEW)
+        if event.sent.at or skew is not None:
+            sent = event.sent.at or None
+            if sent is not None:
+                skew = observe(skew, sent, received)
+            if corrected(event.time.at, sent, received, skew).why:
+                return False
+        if not reference.plain and not self._passes(event, reference):
+            return False
+        location = text_of(event.location)
+        rows = work.partition
+        version = (<long long>rows.position.generation << 44) + <long long>work.offset
+        set_field(row, VERSION, version)
+        set_field(row, NOW, work.now)
+        if row_key not in rows.changed:
+            rows.put(row_key, row)
+        set_field(epoch, LAST, event.sequence)
+        for place in range(event.lines):
+            units += self._lines[place].quantity
+        set_field(epoch, UNITS, number(epoch, UNITS) + units)
+        content = <object>hash_of(self._said(kind, event)) >> 1
+        sequence = event.sequence
+        if kind.is_sale:
+            (<dict>field(epoch, SOLD))[sequence] = Raw(self._sold(event))
+        recent = field(epoch, RECENT)
+        recent[sequence] = content
+        if (event.sequence + 1) % HASHES == 0 or len(recent) >= HASHES:
+            file_hashes(rows, row, epoch)
+        if event.time.at > number(row, NEWEST):
+            set_field(row, NEWEST, event.time.at)
+        if skew is not None:
+            row.skew = skew
+        if location not in <list>field(row, LOCATIONS):
+            visit(row, location)
+        self._emit(kind, event, work)
+        self.taken += 1
+        return True
+
+    cdef bint _passes(self, Event* event, reference) except -1:
+        """Whether reference data leaves the codes of an event as they are."""
+        cdef Py_ssize_t place
+        if not reference.passes_all_of(text_of(event.source)):
+            return False
+        for place in range(event.lines):
+            if not reference.is_own_code(text_of(self._lines[place].sku)):
+                return False
+        return True
+
+    # -- reading
+
+    cdef Kind _read(self, Reader* reader, Event* event):
+        """The kind of a plain event, and what it says; None where it is not plain."""
+        cdef Span key, told
+        cdef int found = 0, one
+        cdef Kind kind = None
+        cdef Reader data
+        event.epoch = event.sent.at = 0
+        data.at = data.end = NULL
+        if not take(reader, c"{"):
+            return None
+        while True:
+            if not read_text(reader, &key) or not take(reader, c":"):
+                return None
+            skip_space(reader)
+            one = 0
+            if equals(key, b"data", 4):
+                one = HAS_DATA
+                data = reader[0]
+                if not skip_value(reader):
+                    return None
+                data.end = reader.at
+            elif equals(key, b"specversion", 11):
+                one = HAS_SPECVERSION
+                if not read_text(reader, &told) or not equals(told, b"1.0", 3):
+                    return None
+            elif equals(key, b"id", 2):
+                one = HAS_ID
+                if not read_text(reader, &event.id) or not 0 < event.id.size <= 256:
+                    return None
+            elif equals(key, b"source", 6):
+                one = HAS_SOURCE
+                if not read_text(reader, &event.source) or not 0 < event.source.size <= 256:
+                    return None
+            elif equals(key, b"type", 4):
+                one = HAS_TYPE
+                if not read_text(reader, &event.type):
+                    return None
+            elif equals(key, b"time", 4):
+                one = HAS_TIME
+                if not _read_moment(reader, &event.time):
+                    return None
+            elif equals(key, b"sequence", 8):
+                one = HAS_SEQUENCE
+                if not _read_sequence(reader, &event.sequence):
+                    return None
+            elif equals(key, b"epoch", 5):
+                one = HAS_EPOCH
+                if not read_integer(reader, &event.epoch) or not 0 <= event.epoch <= LATEST_EPOCH:
+                    return None
+            elif equals(key, b"sentat", 6):
+                one = HAS_SENT
+                if not _read_null(reader) and not _read_moment(reader, &event.sent):
+                    return None
+            elif equals(key, b"correlationid", 13):
+                one = HAS_CORRELATION
+            elif equals(key, b"causationid", 11):
+                one = HAS_CAUSATION
+            elif equals(key, b"traceparent", 11):
+                one = HAS_TRACE
+            elif not _skip_scalar(reader):
+                return None
+            if one >= HAS_CORRELATION and not _read_null(reader):
+                return None
+            if found & one:
+                return None
+            found |= one
+            if take(reader, c"}"):
+                break
+            if not take(reader, c","):
+                return None
+        skip_space(reader)
+        if reader.at != reader.end or found & NEEDED != NEEDED:
+            return None
+        for kind in self._kinds:
+            if equals(event.type, PyBytes_AS_STRING(kind.type), PyBytes_GET_SIZE(kind.type)):
+                return kind if self._read_data(&data, kind, event) else None
+        return None
+
+    cdef bint _read_data(self, Reader* reader, Kind kind, Event* event) except -1:
+        cdef Span key
+        cdef int found = 0, one
+        if not take(reader, c"{"):
+            return False
+        while True:
+            if not read_text(reader, &key) or not take(reader, c":"):
+                return False
+            one = 0
+            if equals(key, PyBytes_AS_STRING(kind.document), PyBytes_GET_SIZE(kind.document)):
+                one = HAS_DOCUMENT
+                if not read_text(reader, &event.document) or not 0 < event.document.size <= 256:
+                    return False
+            elif equals(key, b"location", 8):
+                one = HAS_LOCATION
+                if not read_text(reader, &event.location) or not 0 < event.location.size <= 128:
+                    return False
+            elif equals(key, b"lines", 5):
+                one = HAS_LINES
+                if not self._read_lines(reader, kind, event):
+                    return False
+            elif _is_one_of(key, b"business_day\0advice\0count\0"):
+                if not _read_null(reader):
+                    return False
+            elif equals(key, b"final", 5):
+                if not _read_word(reader, b"false", 5):
+                    return False
+            elif not _skip_scalar(reader):
+                return False
+            if found & one:
+                return False
+            found |= one
+            if take(reader, c"}"):
+                return found == HAS_DOCUMENT | HAS_LOCATION | HAS_LINES and reader.at == reader.end
+            if not take(reader, c","):
+                return False
+
+    cdef bint _read_lines(self, Reader* reader, Kind kind, Event* event) except -1:
+        cdef long long highest = 0
+        event.lines = 0
+        if not take(reader, c"["):
+            return False
+        while True:
+            if event.lines == self._room:
+                self._make_room()
+            if not self._read_line(reader, kind, &self._lines[event.lines]):
+                return False
+            if self._lines[event.lines].line <= highest or event.lines == MOST_LINES:
+                return False
+            highest = self._lines[event.lines].line
+            event.lines += 1
+            if take(reader, c"]"):
+                return True
+            if not take(reader, c","):
+                return False
+
+    cdef bint _read_line(self, Reader* reader, Kind kind, Line* line) except -1:
+        cdef Span key, unit
+        cdef int found = 0, one
+        line.each = 0
+        line.kept.size = 0
+        if not take(reader, c"{"):
+            return False
+        while True:
+            if not read_text(reader, &key) or not take(reader, c":"):
+                return False
+            one = 0
+            if equals(key, b"line", 4):
+                one = HAS_LINE
+                if not read_integer(reader, &line.line) or not 1 <= line.line <= HIGHEST_LINE:
+                    return False
+            elif equals(key, b"sku", 3):
+                one = HAS_SKU
+                if not read_text(reader, &line.sku) or not 0 < line.sku.size <= 128:
+                    return False
+            elif equals(key, b"quantity", 8):
+                one = HAS_QUANTITY
+                if not read_integer(reader, &line.quantity):
+                    return False
+                if not kind.lowest <= line.quantity <= MOST:
+                    return False
+            elif equals(key, b"uom", 3):
+                one = HAS_UNIT
+                if not _read_null(reader):
+                    if not read_text(reader, &unit) or not equals(unit, b"each", 4):
+                        return False
+                    line.each = 1
+            elif _is_one_of(key, b"condition\0bucket\0"):
+                one = HAS_KEPT
+                if not equals(key, PyBytes_AS_STRING(kind.kept), PyBytes_GET_SIZE(kind.kept)):
+                    return False
+                if not read_text(reader, &line.kept):
+                    return False
+                if line.kept.at[: line.kept.size] not in kind.buckets:
+                    return False
+                if equals(
+                    line.kept, PyBytes_AS_STRING(kind.default), PyBytes_GET_SIZE(kind.default)
+                ):
+                    line.kept.size = 0
+            elif equals(key, b"reservation", 11):
+                if not _read_null(reader):
+                    return False
+            elif not _skip_scalar(reader):
+                return False
+            if found & one:
+                return False
+            found |= one
+            if take(reader, c"}"):
+                return found & 7 == 7
+            if not take(reader, c","):
+                return False
+
+    cdef int _make_room(self) except -1:
+        cdef Py_ssize_t room = 2 * self._room + 16
+        cdef Line* lines = <Line*>PyMem_Realloc(self._lines, room * sizeof(Line))
+        if lines == NULL:
+            raise MemoryError
+        self._lines, self._room = lines, room
+        return 0
+
+    # -- writing
+
+    cdef bytes _said(self, Kind kind, Event* event):
+        """What `models.normalization.content_hash` hashes."""
+        cdef Text text = self._text
+        cdef Py_ssize_t place
+        cdef Line* line
+        text.put_one(c"[")
+        text.put_integer(kind.content)
+        text.put(b',"', 2)
+        _put_moment(text, &event.time)
+        text.put(b'",{', 3)
+        if kind.located_first:
+            text.put(b'"location":"', 12)
+            text.put_span(event.location)
+            text.put(b'","', 3)
+            text.put(PyBytes_AS_STRING(kind.document), PyBytes_GET_SIZE(kind.document))
+            text.put(b'":"', 3)
+            text.put_span(event.document)
+        else:
+            text.put_one(c'"')
+            text.put(PyBytes_AS_STRING(kind.document), PyBytes_GET_SIZE(kind.document))
+            text.put(b'":"', 3)
+            text.put_span(event.document)
+            text.put(b'","location":"', 14)
+            text.put_span(event.location)
+        text.put(b'","lines":[', 11)
+        for place in range(event.lines):
+            line = &self._lines[place]
+            if place:
+                text.put_one(c",")
+            text.put(b'{"line":', 8)
+            text.put_integer(line.line)
+            text.put(b',"sku":"', 8)
+            text.put_span(line.sku)
+            text.put(b'","quantity":', 13)
+            text.put_integer(line.quantity)
+            if line.each:
+                text.put(b',"uom":"each"', 13)
+            if line.kept.size:
+                text.put(b',"', 2)
+                text.put(PyBytes_AS_STRING(kind.kept), PyBytes_GET_SIZE(kind.kept))
+                text.put(b'":"', 3)
+                text.put_span(line.kept)
+                text.put_one(c'"')
+            text.put_one(c"}")
+        text.put(b"]}]", 3)
+        return text.taken()
+
+    cdef bytes _sold(self, Event* event):
+        """What `models.arrival.Sold` keeps of a sale."""
+        cdef Text text = self._text
+        cdef Py_ssize_t place
+        text.put(b'["', 2)
+        text.put_span(event.document)
+        text.put(b'",[', 3)
+        for place in range(event.lines):
+            if place:
+                text.put_one(c",")
+            text.put_one(c"[")
+            text.put_integer(self._lines[place].line)
+            text.put(b',"', 2)
+            text.put_span(self._lines[place].sku)
+            text.put(b'",', 2)
+            text.put_integer(self._lines[place].quantity)
+            text.put(b",0]", 3)
+        text.put(b"]]", 2)
+        return text.taken()
+
+    cdef int _emit(self, Kind kind, Event* event, work) except -1:
+        """A movement for each line, in the pack of its SKU's partition."""
+        cdef Text text = self._text
+        cdef Py_ssize_t place
+        cdef Line* line
+        cdef bytes bucket
+        cdef long long index = work.index
+        cdef long long ordinal = (<long long>work.offset << 20) | index
+        cdef long long own = work.partition.number
+        work.index = index + event.lines
+        for place in range(event.lines):
+            line = &self._lines[place]
+            sku = text_of(line.sku)
+            found = self._known.get(sku)
+            if found is None:
+                found = self._place(sku)
+            bucket = kind.bucket
+            if line.kept.size:
+                bucket = kind.buckets[line.kept.at[: line.kept.size]]
+            text.put(b'["delta","', 10)
+            text.put_span(line.sku)
+            text.put(b'","', 3)
+            text.put_span(event.location)
+            text.put(b'",', 2)
+            text.put_integer(self._number)
+            text.put_one(c",")
+            text.put_integer(own)
+            text.put_one(c",")
+            text.put_integer(ordinal + place)
+            text.put(b',"', 2)
+            text.put_span(event.source)
+            text.put(b'",', 2)
+            text.put_integer(event.epoch)
+            text.put_one(c",")
+            text.put_integer(event.sequence)
+            text.put_one(c",")
+            text.put_integer(line.line)
+            text.put_one(c",")
+            text.put_integer(event.time.at)
+            text.put(b',"in_order",null,"', 18)
+            text.put(PyBytes_AS_STRING(kind.cause), PyBytes_GET_SIZE(kind.cause))
+            text.put(b'","', 3)
+            text.put(PyBytes_AS_STRING(bucket), PyBytes_GET_SIZE(bucket))
+            text.put(b'",', 2)
+            text.put_integer(kind.sign * line.quantity)
+            text.put_one(c"]")
+            (<list>self._packs[<Py_ssize_t>(<tuple>found)[1]]).append(text.taken())
+        return 0
+
+
+cdef bint _is_one_of(Span key, const char* names) noexcept nogil:
+    """Whether `key` is among names that each end with a zero, the last with two."""
+    cdef Py_ssize_t size
+    while names[0]:
+        size = 0
+        while names[size]:
+            size += 1
+        if equals(key, names, size):
+            return 1
+        names += size + 1
+    return 0
+
+
+cdef bint _read_word(Reader* reader, const char* word, Py_ssize_t size) noexcept nogil:
+    skip_space(reader)
+    if reader.end - reader.at < size or not equals(Span(reader.at, size), word, size):
+        return 0
+    reader.at += size
+    return 1
+
+
+cdef bint _read_null(Reader* reader) noexcept nogil:
+    return _read_word(reader, b"null", 4)
+
+
+cdef bint _skip_scalar(Reader* reader) noexcept nogil:
+    """Pass the value of a field that nobody knows."""
+    cdef Span told
+    cdef long long number
+    skip_space(reader)
+    if reader.at < reader.end and reader.at[0] == c'"':
+        return read_text(reader, &told)
+    if _read_null(reader) or _read_word(reader, b"true", 4) or _read_word(reader, b"false", 5):
+        return 1
+    return read_integer(reader, &number)
+
+
+cdef bint _read_sequence(Reader* reader, long long* sequence) noexcept nogil:
+    """A number, or a string of up to 15 digits."""
+    cdef Span told
+    cdef Py_ssize_t place
+    skip_space(reader)
+    if reader.at == reader.end or reader.at[0] != c'"':
+        return read_integer(reader, sequence) and 0 <= sequence[0] <= LATEST_SEQUENCE
+    if not read_text(reader, &told) or not 0 < told.size <= 15:
+        return 0
+    sequence[0] = 0
+    for place in range(told.size):
+        if not c"0" <= told.at[place] <= c"9":
+            return 0
+        sequence[0] = sequence[0] * 10 + (told.at[place] - c"0")
+    return 1
+
+
+cdef int _digits(const char* at, int size) noexcept nogil:
+    """The number of so many digits, -1 where one is none."""
+    cdef int found = 0, place
+    for place in range(size):
+        if not c"0" <= at[place] <= c"9":
+            return -1
+        found = found * 10 + (at[place] - c"0")
+    return found
+
+
+cdef bint _read_moment(Reader* reader, Moment* moment) noexcept nogil:
+    """A time in UTC, to the microsecond: `2026-11-02T09:00:00Z`, or with a fraction, or `+00:00`."""
+    cdef Span told
+    cdef int year, month, day, hour, minute, second, length
+    cdef Py_ssize_t place = 19
+    cdef long long fraction = 0, days, shifted
+    if not read_text(reader, &told) or told.size < 20:
+        return 0
+    year, month, day = _digits(told.at, 4), _digits(told.at + 5, 2), _digits(told.at + 8, 2)
+    hour, minute = _digits(told.at + 11, 2), _digits(told.at + 14, 2)
+    second = _digits(told.at + 17, 2)
+    if not (
+        told.at[4] == c"-" and told.at[7] == c"-" and told.at[10] == c"T"
+        and told.at[13] == c":" and told.at[16] == c":"
+        and FIRST_YEAR <= year < YEAR_AFTER and 1 <= month <= 12
+        and 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59
+    ):
+        return 0
+    length = 31 - (month in (4, 6, 9, 11))
+    if month == 2:
+        length = 28 + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+    if not 1 <= day <= length:
+        return 0
+    if told.at[place] == c".":
+        place += 1
+        while place < told.size and c"0" <= told.at[place] <= c"9":
+            if place == 26:
+                return 0
+            fraction = fraction * 10 + (told.at[place] - c"0")
+            place += 1
+        if place == 20:
+            return 0
+        for _ in range(26 - place):
+            fraction *= 10
+    if not equals(Span(told.at + place, told.size - place), b"Z", 1):
+        if not equals(Span(told.at + place, told.size - place), b"+00:00", 6):
+            return 0
+    # Days since 1970, of years that begin in March, so that leap days come last.
+    shifted = year - (month <= 2)
+    days = shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400
+    days += (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1 - 719468
+    moment.at = ((days * 24 + hour) * 60 + minute) * 60 + second
+    moment.at = moment.at * 1000000 + fraction
+    moment.second = Span(told.at, 19)
+    moment.fraction = fraction
+    return 1
+
+
+cdef int _put_moment(Text text, Moment* moment) except -1:
+    """A time as `msgspec` writes it."""
+    cdef char digits[7]
+    cdef long long left = moment.fraction
+    cdef int place
+    text.put_span(moment.second)
+    if left:
+        digits[0] = c"."
+        for place in range(6, 0, -1):
+            digits[place] = <char>(c"0" + left % 10)
+            left //= 10
+        text.put(digits, 7)
+    return text.put_one(c"Z")

@@ -1,0 +1,325 @@
+"""The compiled way gives what the general way gives, to the byte, whatever comes in."""
+
+import json
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local import native
+from models import topics
+from models.native import PlainDeltas, PlainEvents
+from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
+from tests import builders as b
+from tests.histories import Run, history
+from tests.pipeline import Pipeline, received, topic_of
+
+HISTORIES = 400
+
+
+@pytest.fixture(autouse=True)
+def compiled():
+    lacking = native.lacking()
+    if lacking:
+        pytest.skip(lacking)
+    assert PlainEvents is not None, "run `make setup`"
+    assert PlainDeltas is not None, "run `make setup`"
+
+
+class Both:
+    """Two pipelines to which the same happens, one of them without what is compiled."""
+
+    def __init__(self):
+        self.compiled, self.general = Pipeline(), Pipeline(compiled=False)
+
+    def send(self, *events):
+        for pipeline in (self.compiled, self.general):
+            pipeline.send(*events)
+
+    def append(self, *record):
+        for pipeline in (self.compiled, self.general):
+            pipeline.append(*record)
+
+    def put(self, *fact):
+        for pipeline in (self.compiled, self.general):
+            pipeline.put(*fact)
+
+    def run(self, limit=1_000_000):
+        for pipeline in (self.compiled, self.general):
+            pipeline.run(limit)
+
+    def open(self, *sources):
+        """Each of `sources` has said something before, and SKUs are known."""
+        for source in sources:
+            self.send(
+                b.sale(source, 1, "08:00"),
+                b.receipt(f"{source}-wms", 1, "08:00", 500),
+                b.count(f"{source}-hh", 1, "08:00", 100),
+            )
+
+    def taken(self):
+        """Events and movements that went the compiled way."""
+        plain = self.compiled.intake._plain.values()
+        return sum(one.taken for one in plain), self.compiled.inventory._plain.taken
+
+    def agree(self):
+        return everything(self.compiled) == everything(self.general)
+
+
+def everything(pipeline):
+    """Each log, record by record, and each state, row by row."""
+    logs = {
+        place: [(one.key, one.value, one.timestamp, one.headers) for one in log]
+        for place, log in pipeline.logs.items()
+        if log
+    }
+    state = {place: list(one.encoded.items()) for place, one in pipeline.state.items()}
+    positions = {place: one.position for place, one in pipeline.state.items()}
+    return logs, state, positions
+
+
+def test_histories_with_crashes_leave_the_same_logs_and_the_same_state():
+    events = movements = 0
+    for seed in range(HISTORIES):
+        both, told = Both(), history(Random(seed))
+        for pipeline in (both.compiled, both.general):
+            Run(told, Random(seed), pipeline).run()
+        assert both.agree(), seed
+        taken = both.taken()
+        events, movements = events + taken[0], movements + taken[1]
+    assert events > HISTORIES
+    assert movements > HISTORIES
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b.sale("p", 2, "09:00"),
+        b.sale("p", 2, "09:00", reservation=None),
+        b.sale("p", 2, "2026-11-02T09:00:00.5Z"),
+        b.sale("p", 2, "2026-11-02T09:00:00.000001+00:00"),
+        b.sale("p", 2, "2028-02-29T09:00:00Z"),
+        b.sale("p", "2", "09:00"),
+        b.sale("p", "0002", "09:00"),
+        b.sale("p", 2, "09:00", sentat="2026-11-02T09:00:01Z"),
+        b.sale("p", 2, "09:00", epoch=0, subject="till", traceparent=None),
+        b.event("pos.sale.returned.v1", "p", 2, "09:00", {
+            "transaction": "R", "location": "17", "lines": [
+                {"line": 1, "sku": "S", "quantity": 1},
+                {"line": 2, "sku": "S", "quantity": 1, "condition": "quality_control"},
+                {"line": 7, "sku": "S", "quantity": 1, "condition": "sellable", "uom": "each"},
+                {"line": 8, "sku": "S", "quantity": 1, "condition": "damaged", "uom": None},
+            ],
+        }),
+        b.receipt("p-wms", 2, "09:00", 5, advice=None, final=False),
+        b.receipt("p-wms", 2, "09:00", 5, condition="damaged", uom="each"),
+        b.adjusted("p-wms", 2, "09:00", -5),
+        b.adjusted("p-wms", 2, "09:00", 0),
+        b.adjusted("p-wms", 2, "09:00", 5, count=None),
+    ],
+)  # fmt: skip
+def test_a_plain_event_goes_the_compiled_way_and_comes_to_the_same(event):
+    both = Both()
+    both.open("p")
+    before = both.taken()[0]
+    both.send(event, {**event, "id": "again"})
+    assert both.taken()[0] == before + 1
+    assert both.agree()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b.sale("new", 1, "09:00"),
+        b.sale("p", 1, "09:00"),
+        b.sale("p", 3, "09:00"),
+        b.sale("p", 2, "09:00", epoch=1),
+        b.sale("p", None, "09:00"),
+        b.sale("p", -2, "09:00"),
+        b.sale("p", "", "09:00"),
+        b.sale("p", "2a", "09:00"),
+        b.sale("p", 2.0, "09:00"),
+        b.sale("p", 2, "09:00", quantity=0),
+        b.sale("p", 2, "09:00", quantity=10**9 + 1),
+        b.sale("p", 2, "09:00", quantity=True),
+        b.sale("p", 2, "09:00", sku=""),
+        b.sale("p", 2, "09:00", sku="S" * 129),
+        b.sale("p", 2, "09:00", sku="Apfel-Süß"),
+        b.sale("p", 2, "09:00", sku='a"b\\c'),
+        b.sale("p", 2, "09:00", location="17\x7f"),
+        b.sale("p", 2, "09:00", correlationid="order-1"),
+        b.sale("p", 2, "09:00", specversion="1.1"),
+        b.sale("p", 2, "2026-11-02T09:00:00+01:00"),
+        b.sale("p", 2, "2026-11-02T09:00:00"),
+        b.sale("p", 2, "2026-11-02T09:00:60Z"),
+        b.sale("p", 2, "2026-02-29T09:00:00Z"),
+        b.sale("p", 2, "1999-12-31T09:00:00Z"),
+        b.sale("p", 2, "2026-11-02t09:00:00z"),
+        b.sale("p", 2, "2026-11-02T09:00:00.0000001Z"),
+        {**b.sale("p", 2, "09:00"), "data": {"transaction": "T2", "location": "17", "lines": []}},
+        {**b.sale("p", 2, "09:00"), "data": None},
+        {**b.sale("p", 2, "09:00"), "id": "x" * 257},
+        {**b.sale("p", 2, "09:00"), "type": "warehouse.stock.adjusted.v1"},
+        {**b.sale("p", 2, "09:00"), "extra": {"deep": [1]}},
+        b.receipt("p-wms", 2, "09:00", 5, advice="N1"),
+        b.receipt("p-wms", 2, "09:00", 5, final=True),
+        b.receipt("p-wms", 2, "09:00", 5, condition="lost"),
+        b.receipt("p-wms", 2, "09:00", 5, uom="case"),
+        b.adjusted("p-wms", 2, "09:00", 5, count="C1"),
+    ],
+)
+def test_what_is_not_plain_goes_the_general_way(event):
+    both = Both()
+    both.open("p")
+    before = both.taken()[0]
+    topic = topics.POS_SALES if event["source"] in ("p", "new") else topics.WAREHOUSE_RECEIPTS
+    both.append(topic, event["source"], json.dumps(event).encode())
+    both.run()
+    assert both.taken()[0] == before
+    assert both.agree()
+
+
+@pytest.mark.parametrize("key", [None, "q", "pp", ""])
+def test_an_event_under_another_key_is_not_plain(key):
+    both = Both()
+    both.open("p", "q")
+    before = both.taken()[0]
+    both.append(topics.POS_SALES, key, json.dumps(b.sale("p", 2, "09:00")).encode())
+    both.run()
+    assert both.taken()[0] == before
+    assert both.agree()
+
+
+def test_a_line_that_repeats_a_number_or_goes_back_is_not_plain():
+    for numbers in ((1, 1), (2, 1)):
+        event = b.sale("p", 2, "09:00")
+        event["data"]["lines"] = [{"line": one, "sku": "S", "quantity": 1} for one in numbers]
+        both = Both()
+        both.open("p")
+        before = both.taken()[0]
+        both.send(event)
+        assert both.taken()[0] == before
+        assert both.agree()
+
+
+def test_reference_data_is_minded():
+    both = Both()
+    both.open("p", "q")
+    both.put("item", "B", ItemFacts(aliases=[Alias("4006381333931")]))
+    both.put("location", "17", LocationFacts(zone="Europe/Berlin"))
+    both.put("source", "q", SourceFacts(unknown_items="hold"))
+    before = both.taken()[0]
+    both.send(
+        b.sale("p", 2, "09:00"),
+        b.sale("p", 3, "09:01", sku="4006381333931"),
+        b.sale("q", 2, "09:02", sku="B"),
+        b.sale("q", 3, "09:03", sku="C"),
+        b.sale("p", 4, "09:04", sku="C"),
+    )
+    assert both.taken()[0] == before + 2
+    assert both.agree()
+
+
+SPACE = st.sampled_from(["", "", "", " ", "\n", "\t "])
+PLAIN = st.sampled_from(["S", "T", "sku-1", "17", "each"])
+ODD = st.one_of(
+    st.text(max_size=4),
+    st.integers(-(10**19), 10**19),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.none(),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.just({}),
+)
+KEYS = [
+    "specversion", "id", "source", "type", "time", "sequence", "epoch", "sentat", "data",
+    "correlationid", "transaction", "location", "lines", "line", "sku", "quantity", "uom",
+    "condition", "bucket", "reservation", "business_day", "advice", "final", "count", "reason",
+    "receipt", "subject",
+]  # fmt: skip
+
+
+@st.composite
+def written(draw, value):
+    """`value` as JSON, with spaces, keys in any order, some of them odd, twice, or not there."""
+    if isinstance(value, dict):
+        members = list(draw(st.permutations(list(value.items()))))
+        if draw(st.integers(0, 9)) == 0:
+            members.append((draw(st.sampled_from(KEYS)), draw(ODD)))
+        if draw(st.integers(0, 19)) == 0 and members:
+            members.pop()
+        made = [
+            f"{draw(SPACE)}{json.dumps(key)}{draw(SPACE)}:{draw(written(one))}"
+            for key, one in members
+        ]
+        return f"{draw(SPACE)}{{{','.join(made)}}}{draw(SPACE)}"
+    if isinstance(value, list):
+        return f"{draw(SPACE)}[{','.join(draw(written(one)) for one in value)}]{draw(SPACE)}"
+    if draw(st.integers(0, 39)) == 0:
+        value = draw(ODD)
+    text = json.dumps(value, ensure_ascii=draw(st.booleans()))
+    return f"{draw(SPACE)}{text}{draw(SPACE)}"
+
+
+@st.composite
+def an_event(draw, sequence):
+    line = st.fixed_dictionaries(
+        {"line": st.just(0), "sku": PLAIN, "quantity": st.integers(1, 5)},
+        optional={
+            "uom": st.sampled_from(["each", None]),
+            "condition": st.sampled_from(["sellable", "quality_control", "damaged"]),
+            "bucket": st.sampled_from(["on_hand", "quality_control", "damaged"]),
+        },
+    )
+    kind = draw(st.sampled_from(["sale", "till_return", "receipt", "adjustment"]))
+    lines = draw(st.lists(line, min_size=1, max_size=3))
+    for number, one in enumerate(lines, start=1):
+        one["line"] = number
+    fraction = draw(st.sampled_from(["", "", ".5", ".123456", ".000"]))
+    zone = draw(st.sampled_from(["Z", "Z", "+00:00", "-00:00", "+01:00"]))
+    hour = 8 + min(sequence, 12)
+    time = f"2026-11-02T{hour:02}:{draw(st.integers(0, 59)):02}:00{fraction}{zone}"
+    type_, document = {
+        "sale": ("pos.sale.completed.v1", "transaction"),
+        "till_return": ("pos.sale.returned.v1", "transaction"),
+        "receipt": ("warehouse.receipt.received.v1", "receipt"),
+        "adjustment": ("warehouse.stock.adjusted.v1", "reason"),
+    }[kind]
+    data = {document: f"d-{sequence}", "location": draw(st.sampled_from(["17", "18"])),
+            "lines": lines}  # fmt: skip
+    source = "p" if type_.startswith("pos") else "p-wms"
+    return b.event(type_, source, sequence, time, data)
+
+
+@settings(
+    max_examples=400, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(st.data())
+def test_however_an_event_is_written_both_ways_agree(data):
+    both = Both()
+    both.open("p")
+    sequences = {"p": 1, "p-wms": 1}
+    for _ in range(data.draw(st.integers(1, 6))):
+        event = data.draw(an_event(2))
+        source = event["source"]
+        sequences[source] += data.draw(st.sampled_from([1, 1, 1, 1, 0, 2]))
+        event["sequence"] = sequences[source]
+        value = bytearray(data.draw(written(event)).encode("utf-8", "surrogatepass"))
+        if data.draw(st.integers(0, 4)) == 0:
+            value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
+        both.append(topic_of(event), source, bytes(value), received(event) + 1000)
+    both.run()
+    assert both.agree()
+
+
+def test_a_burst_of_one_source_leaves_the_same_rows_of_hashes_and_of_history():
+    both = Both()
+    both.open("p")
+    for sequence in range(2, 2_000):
+        at = f"{9 + sequence // 3600:02}:{sequence // 60 % 60:02}:{sequence % 60:02}"
+        event = b.sale("p", sequence, at, sku=f"S{sequence % 7}", location=f"{sequence % 80}")
+        both.append(topics.POS_SALES, "p", json.dumps(event).encode(), received(event))
+    both.run(300)
+    assert both.taken()[0] > 1_900
+    assert both.agree()
