@@ -5,7 +5,7 @@ gaps in it. Deltas commute, so every number that was not seen is applied, whethe
 opens a gap, fills one, lies below the first, or belongs to an older epoch.
 """
 
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import xxhash
@@ -152,6 +152,8 @@ class SourceRow(Row, kw_only=True):
 
 class HashesRow(Row, kw_only=True):
     """Content hashes by sequence, and sales: those of one chunk of an epoch."""
+
+    is_filed: ClassVar[bool] = True
 
     hashes: dict[int, int]
     sold: dict[int, msgspec.Raw] = field(default_factory=dict)

@@ -19,9 +19,13 @@ TOMBSTONE_VERSION: Final = "version"
 
 
 class Row(Struct, kw_only=True):
-    """What every row has."""
+    """What every row has.
+
+    `is_filed`: it is written, and hardly ever read again.
+    """
 
     is_document: ClassVar[bool] = False
+    is_filed: ClassVar[bool] = False
 
     version: int
 

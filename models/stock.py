@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
@@ -122,6 +122,8 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
 
 class HistoryRow(Row, kw_only=True):
     """Deltas of a stock row that no longer fit in it; written once."""
+
+    is_filed: ClassVar[bool] = True
 
     links: Link | None
 

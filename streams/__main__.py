@@ -15,7 +15,7 @@ import uvloop
 from aiokafka.errors import KafkaConnectionError
 
 from streams import digest as digests
-from streams import migration, topics
+from streams import memory, migration, topics
 from streams import rebuild as rebuilding
 from streams import replay as replays
 from streams.app import create_app
@@ -56,6 +56,7 @@ def _run_stages(settings: Settings, pressure: Pressure, names: Sequence[str]) ->
         logging.getLogger(name).setLevel(logging.WARNING)
     # Rows are many and live long; collecting them often finds nothing.
     gc.set_threshold(200_000, 50, 1_000)
+    memory.keep_for_reuse()
     uvloop.install()
     # A rerun on another machine must resolve local times the same: the packaged zones only.
     zoneinfo.reset_tzpath(())

@@ -99,7 +99,7 @@ class Intake:
         self.catalog = catalog or Catalog()
         self._decoders = {topic: Decoder(topic) for topic in self.inputs}
         self._known: dict[tuple[str, str], tuple[bytes, str]] = {}
-        packing = self._packing = Packing(routing)
+        packing = self._packing = Packing(routing, compiled=compiled)
         self._plain: dict[str, PlainEvents] = {}
         if compiled and PlainEvents is not None:
             self._plain = {

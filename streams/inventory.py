@@ -17,10 +17,12 @@ from models.movements import (
     decode_one,
     place,
 )
-from models.native import PlainDeltas
+from models.native import PlainDeltas, write_history, write_stock
 from models.outcomes import APPLIED, Code, Outcome
+from models.packs import Pack, pack
 from models.returns import ReturnRow
-from models.rows import Document, joined, parts, version
+from models.rows import Document, parts, version
+from models.stock import HistoryRow, StockRow
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
@@ -77,7 +79,8 @@ class Inventory:
         self._routing = routing
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
-        self._entries: dict[int, list[bytes]] = {}
+        self._entries: dict[int, Pack] = {}
+        self._compiled = compiled
         self._plain = PlainDeltas(trust_origins) if compiled and PlainDeltas is not None else None
         self._skipped = 0
 
@@ -89,7 +92,10 @@ class Inventory:
     def opened(self, partition: Partition) -> None:
         """Derive the channel rules in force, and what they need."""
         partition.keep_documents(self.inputs[0], _DOCUMENTS, self._routing.document_days)
-        self._entries[partition.number] = []
+        if self._plain is not None:
+            partition.write_by(StockRow, write_stock)
+            partition.write_by(HistoryRow, write_history)
+        self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)
         self._allocations[partition.number] = Allocations(
             partition, self._routing.allocations[partition.number]
         )
@@ -127,11 +133,11 @@ class Inventory:
         entries = self._entries[partition.number]
         allocations = self._allocations[partition.number]
         change = transition(partition, movement, base + index)
-        entries.append(encode_entry(entry_of(change, movement, work.now)))
+        entries.add(encode_entry(entry_of(change, movement, work.now)))
         if change.outcome is not APPLIED:
             self._answer(work, record, movement, change.outcome)
         for one in change.also:
-            entries.append(encode_entry(entry_elsewhere(one, movement, work.now)))
+            entries.add(encode_entry(entry_elsewhere(one, movement, work.now)))
         if allocations.rules:
             for one in (change, *change.also):
                 allocations.moved(one, base + index)
@@ -157,7 +163,7 @@ class Inventory:
             change = close_count(partition, closed, sku, base)
             if change is None:
                 continue
-            entries.append(encode_entry(entry_elsewhere(change, closed, work.now)))
+            entries.add(encode_entry(entry_elsewhere(change, closed, work.now)))
             if allocations.rules:
                 allocations.moved(change, base)
         if done + SWEEP < len(skus):
@@ -169,10 +175,8 @@ class Inventory:
     def finish(self, work: Work) -> None:
         """Send the step's ledger entries, and the last allocation of each channel and SKU."""
         destination = self._routing.ledger[work.partition.number]
-        entries = self._entries[work.partition.number]
-        for start in range(0, len(entries), LEDGER_PACK):
-            work.emit(destination, None, joined(entries[start : start + LEDGER_PACK]))
-        entries.clear()
+        for record in self._entries[work.partition.number].taken():
+            work.emit(destination, None, record)
         self._allocations[work.partition.number].send(work)
 
     def _answer(self, work: Work, record: Raw, movement: AnyMovement, outcome: Outcome) -> None:

@@ -1,7 +1,7 @@
-"""Movements on their way out, packed into as few records as their order allows."""
+"""Values on their way out, packed into as few records as their order allows."""
 
 from models.movements import MAX_PACKED, Movement, encode
-from models.rows import joined
+from models.packs import pack
 from streams.engine.stage import Work
 from streams.routing import Routing
 
@@ -9,13 +9,13 @@ from streams.routing import Routing
 class Packing:
     """Collects a step's movements per destination, encoded. Their order there is kept."""
 
-    def __init__(self, routing: Routing) -> None:
+    def __init__(self, routing: Routing, *, compiled: bool = True) -> None:
         self._routing = routing
-        self.packs: list[list[bytes]] = [[] for _ in range(routing.partitions)]
+        self.packs = [pack(MAX_PACKED, compiled=compiled) for _ in range(routing.partitions)]
 
     def add(self, movement: Movement) -> None:
         """Send `movement` to its SKU's partition, by the end of the step."""
-        self.packs[self._routing.of(movement.sku)[1]].append(encode(movement))
+        self.packs[self._routing.of(movement.sku)[1]].add(encode(movement))
 
     def add_all(self, movements: list[Movement]) -> None:
         """Send each of `movements` to its SKU's partition, by the end of the step."""
@@ -29,12 +29,11 @@ class Packing:
 
     def drop(self) -> None:
         """Forget what was added: its step will not be submitted."""
-        for pack in self.packs:
-            pack.clear()
+        for one in self.packs:
+            one.clear()
 
     def flush(self, work: Work) -> None:
         """Emit what was added."""
-        for destination, pack in zip(self._routing.movements, self.packs, strict=True):
-            for start in range(0, len(pack), MAX_PACKED):
-                work.emit(destination, None, joined(pack[start : start + MAX_PACKED]))
-            pack.clear()
+        for destination, one in zip(self._routing.movements, self.packs, strict=True):
+            for record in one.taken():
+                work.emit(destination, None, record)

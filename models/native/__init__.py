@@ -6,7 +6,9 @@ Where they were not compiled, everything goes the general way, with the same res
 try:
     from models.native.intake import PlainEvents
     from models.native.inventory import PlainDeltas
+    from models.native.stock import write_history, write_stock
+    from models.native.text import Pack
 except ImportError:
-    PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
+    Pack = PlainDeltas = PlainEvents = write_history = write_stock = None  # type: ignore[assignment,misc]
 
-__all__ = ["PlainDeltas", "PlainEvents"]
+__all__ = ["Pack", "PlainDeltas", "PlainEvents", "write_history", "write_stock"]

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from models.packs import Pack
 from models.reference import Reference
 
 class Record(Protocol):
@@ -14,7 +15,7 @@ class PlainEvents:
     def __init__(
         self,
         topic: str,
-        packs: list[list[bytes]],
+        packs: list[Pack],
         known: dict[str, tuple[bytes, int]],
         place: Callable[[str], tuple[bytes, int]],
     ) -> None: ...

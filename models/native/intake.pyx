@@ -14,7 +14,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 
 from models.native.slots cimport field, number, place_of, set_field
 from models.native.text cimport (
-    Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
 
 from models import topics
@@ -559,7 +559,7 @@ cdef class PlainEvents:
 
     cdef int _emit(self, Kind kind, Event* event, work) except -1:
         """A movement for each line, in the pack of its SKU's partition."""
-        cdef Text text = self._text
+        cdef Text text
         cdef Py_ssize_t place
         cdef Line* line
         cdef bytes bucket
@@ -576,6 +576,7 @@ cdef class PlainEvents:
             bucket = kind.bucket
             if line.kept.size:
                 bucket = kind.buckets[line.kept.at[: line.kept.size]]
+            text = (<Pack>self._packs[<Py_ssize_t>(<tuple>found)[1]]).next()
             text.put(b'["delta","', 10)
             text.put_span(line.sku)
             text.put(b'","', 3)
@@ -603,7 +604,6 @@ cdef class PlainEvents:
             text.put(b'",', 2)
             text.put_integer(kind.sign * line.quantity)
             text.put_one(c"]")
-            (<list>self._packs[<Py_ssize_t>(<tuple>found)[1]]).append(text.taken())
         return 0
 
 

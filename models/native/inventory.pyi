@@ -1,4 +1,5 @@
 from models.instants import Instant
+from models.packs import Pack
 from models.rows import Rows
 
 class PlainDeltas:
@@ -8,7 +9,7 @@ class PlainDeltas:
 
     def __init__(self, trust_origins: bool) -> None: ...
     def begin(
-        self, value: bytes, rows: Rows, entries: list[bytes], base: int, received: Instant
+        self, value: bytes, rows: Rows, entries: Pack, base: int, received: Instant
     ) -> None: ...
     def advance(self) -> bool: ...
     @property

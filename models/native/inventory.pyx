@@ -7,7 +7,7 @@
 
 from models.native.slots cimport field, number, place_of, set_field
 from models.native.text cimport (
-    Reader, Span, Text, equals, read_integer, read_text, skip_value, take, text_of,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take, text_of,
 )
 
 from models.stock import RECENT, Link, StockRow, file_recent
@@ -89,7 +89,7 @@ cdef class PlainDeltas:
     cdef dict _live
     cdef dict _changed
     cdef dict _origins
-    cdef list _entries
+    cdef Pack _entries
     cdef bytes _value
     cdef Reader _reader
     cdef Span _element
@@ -99,14 +99,12 @@ cdef class PlainDeltas:
     cdef readonly long long index
     cdef readonly long long taken
     cdef readonly long long skipped
-    cdef Text _entry
 
     def __init__(self, bint trust_origins):
         self._trust_origins = trust_origins
-        self._entry = Text()
         self.taken = self.skipped = 0
 
-    def begin(self, bytes value, rows, list entries, long long base, long long received):
+    def begin(self, bytes value, rows, Pack entries, long long base, long long received):
         """Take a record's movements, which change `rows` from version `base` on.
 
         Raises ValueError where it holds no array.
@@ -160,6 +158,7 @@ cdef class PlainDeltas:
         cdef long long has, previous, version, size
         cdef Py_ssize_t bucket
         cdef bint counts = equals(delta.bucket, b"on_hand", 7)
+        cdef bint was_changed
         cdef bint is_new = self._is_new(delta)
         if self._trust_origins and not is_new:
             self.skipped += 1
@@ -167,7 +166,10 @@ cdef class PlainDeltas:
         if not delta.sku.size or _has_separator(delta.sku) or _has_separator(delta.location):
             return False
         key = f"stock|{text_of(delta.sku)}|{text_of(delta.location)}"
-        row = self._live.get(key)
+        row = self._changed.get(key)
+        was_changed = row is not None
+        if row is None:
+            row = self._live.get(key)
         if row is None:
             row = self._rows.get(key, StockRow)
         if type(row) is not StockRow:
@@ -202,7 +204,7 @@ cdef class PlainDeltas:
             if size >= FULL:
                 file_recent(self._rows, row)
         set_field(row, bucket, has)
-        if key not in self._changed:
+        if not was_changed:
             self._rows.put(key, row)
         self._tell(delta, row, version, previous, counts)
         self.taken += 1
@@ -216,7 +218,7 @@ cdef class PlainDeltas:
         self, Delta* delta, row, long long version, long long previous, bint counts
     ) except -1:
         """The ledger entry of a delta that was applied."""
-        cdef Text entry = self._entry
+        cdef Text entry = self._entries.next()
         entry.put_one(c"[")
         entry.put_integer(version)
         entry.put_one(c",")
@@ -250,9 +252,7 @@ cdef class PlainDeltas:
         entry.put_integer(number(row, VARIANCE))
         entry.put_one(c",")
         entry.put_span(self._element)
-        entry.put(b",[]]", 4)
-        self._entries.append(entry.taken())
-        return 0
+        return entry.put(b",[]]", 4)
 
 
 cdef bint _has_separator(Span span) noexcept nogil:

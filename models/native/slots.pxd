@@ -41,3 +41,8 @@ cdef inline void set_field(object struct, Py_ssize_t place, object value) noexce
     Py_INCREF(value)
     slot[0] = <PyObject*>value
     Py_XDECREF(old)
+
+
+cdef inline bint holds(object struct, Py_ssize_t place, PyObject* value) noexcept:
+    """Whether a field is `value` itself."""
+    return (<PyObject**>(<char*><void*>struct + place))[0] == value

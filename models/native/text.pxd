@@ -157,3 +157,22 @@ cdef class Text:
         cdef bytes written = PyBytes_FromStringAndSize(self.start, self.size)
         self.size = 0
         return written
+
+
+cdef class Pack:
+    """JSON values on their way out, in arrays of up to `most`."""
+
+    cdef Text _text
+    cdef list _records
+    cdef Py_ssize_t _most
+    cdef Py_ssize_t _size
+
+    cdef inline Text next(self):
+        """Where the next value is to be written."""
+        if self._size == self._most:
+            self._close()
+        self._text.put_one(c"," if self._size else c"[")
+        self._size += 1
+        return self._text
+
+    cdef int _close(self) except -1

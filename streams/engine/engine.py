@@ -1,7 +1,6 @@
 """The engine of one process: the steps of its stages, who owns what, and how it dies."""
 
 import asyncio
-import ctypes
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
+from streams import memory
 from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition
@@ -212,7 +212,7 @@ class Engine:
                 raise PartitionMismatchError(steps.stage.state, have, want)
             self._must_be_whole(steps.stage.state, partition)
         await steps.own(partitions)
-        give_back_memory()
+        memory.give_back()
 
     def _must_be_whole(self, state: str, partition: Partition) -> None:
         """Raise DamagedStateError where compaction may have taken what a late write covers."""
@@ -231,10 +231,3 @@ class Engine:
             "%s/%s: records are missing before this run; back to %s", topic, partition, offset
         )
         asyncio.get_running_loop().call_soon(self._consumer().go_to, TP(topic, partition), offset)
-
-
-def give_back_memory() -> None:
-    """Return to the system what recovery needed for a while; without glibc, do nothing."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

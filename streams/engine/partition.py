@@ -6,9 +6,9 @@ be finished are undone by forgetting the second tier.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Document, Row
@@ -23,6 +23,8 @@ _LONGEST_DELETED: Final = 64
 
 MAX_LIVE: Final = 100_000
 """Decoded rows kept between steps."""
+
+NOTHING: Final[Mapping[str, Row]] = {}
 
 _GROWTH: Final = 512
 """Bytes that a changed row is taken to grow by, for cutting steps."""
@@ -59,7 +61,8 @@ class Batch(NamedTuple):
 
     `keys` and `values` are those of the rows in the same order, `deleted` the ones that go and
     at which version; `at` is when, in milliseconds. `was_due`: a part of the deletes was, of
-    which `forgotten` are those whose keys are still gone.
+    which `forgotten` are those whose keys are still gone. `filed` are rows that need not be
+    kept decoded.
     """
 
     keys: list[str]
@@ -69,6 +72,7 @@ class Batch(NamedTuple):
     deleted: list[tuple[str, int]]
     at: int
     was_due: bool = False
+    filed: Mapping[str, Row] = NOTHING
 
     @property
     def records(self) -> list[tuple[bytes, bytes | Tombstone]]:
@@ -97,8 +101,10 @@ class Partition:
         self.number = number
         self.encoded: dict[str, bytes] = {}
         self.live: dict[str, Row] = {}
-        self.changed: dict[str, None] = {}
+        self.changed: dict[str, Row] = {}
+        self._writers: dict[type[Row], Callable[[Any], bytes]] = {}
         self._deleted: dict[str, None] = {}
+        self._filed: dict[str, Row] = {}
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
@@ -121,6 +127,10 @@ class Partition:
         """From now on documents are forgotten so many days of `topic`'s time after a change."""
         self.documents = Documents(topic, kinds, days, self.encoded)
 
+    def write_by(self, kind: type[R], writer: Callable[[R], bytes]) -> None:
+        """Rows of a kind are encoded by `writer`, with the same result as in general."""
+        self._writers[kind] = writer
+
     def get(self, key: str, kind: type[R]) -> R | None:
         """The row of `key` with the step's own changes, or None."""
         row = self.live.get(key)
@@ -136,8 +146,11 @@ class Partition:
         self.live[key] = row
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]
-        if key not in self.changed:
-            self.changed[key] = None
+        if row.is_filed:
+            self._filed[key] = row
+        is_first = key not in self.changed
+        self.changed[key] = row
+        if is_first:
             self.weight += len(self.encoded.get(key, b"")) + _GROWTH
 
     def delete(self, key: str, version: int) -> None:
@@ -150,7 +163,8 @@ class Partition:
 
         It is now `at`; of rows that were deleted before `horizon` the log may forget the keys.
         """
-        values = [rows.encode(self.live[key]) for key in self.changed]
+        writers, general = self._writers, rows.encode
+        values = [writers.get(type(row), general)(row) for row in self.changed.values()]
         due = self._deletes.due(horizon)
         forgotten = [
             (key, version)
@@ -163,9 +177,10 @@ class Partition:
             if type(self.live[key]) is Deleted
         ]
         last = self._last_of(writer, partitions, len(values) + len(forgotten))
-        batch = Batch(list(self.changed), values, forgotten, last, gone, at, bool(due))
+        keys, filed = list(self.changed), self._filed
+        batch = Batch(keys, values, forgotten, last, gone, at, bool(due), filed)
         self._unacked.append(batch)
-        self.changed, self._deleted, self.weight = {}, {}, 0
+        self.changed, self._deleted, self._filed, self.weight = {}, {}, {}, 0
         return batch
 
     def _last_of(self, writer: str, partitions: int, number: int) -> tuple[str, bytes]:
@@ -189,6 +204,9 @@ class Partition:
             del self.encoded[key]
             if key not in self.changed and type(self.live.get(key)) is Deleted:
                 del self.live[key]
+        for key, row in batch.filed.items():
+            if self.live.get(key) is row:
+                del self.live[key]
         if batch.was_due:
             self._deletes.done()
         self._deletes.add(batch.at, batch.deleted)
@@ -207,6 +225,7 @@ class Partition:
         self.changed.clear()
         self._unacked.clear()
         self._deleted.clear()
+        self._filed.clear()
         self._deletes.undo()
         self.weight = 0
         self.position = rows.decode(self._acked_position, Position)
