@@ -24,7 +24,7 @@ from models.decoding import Decoder
 from models.rows import Row
 from streams.engine.partition import Partition
 from streams.engine.sender import Record
-from streams.engine.stage import Outputs, Stage, Work
+from streams.engine.stage import Outputs, Stage, Work, absorb
 from streams.intake import Intake
 from streams.inventory import Inventory
 from streams.routing import Routing
@@ -111,9 +111,7 @@ def _through(stage: Stage, logs: Runs, seen: Seen) -> float:
         for (topic, number), log in sorted(logs.items()):
             work = works[number]
             work.turn_to(topic)
-            for record in log[start : start + STEP]:
-                work.begin(record)
-                stage.absorb(work, record)
+            absorb(stage, work, log[start : start + STEP])
             work.end()
         changed = []
         for number, work in works.items():

@@ -139,15 +139,18 @@ class Intake:
             if any(reference.offsets.get(name, 0) < end for name, end in latest.items())
         )
 
+    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+        """Take plain events as far as they go."""
+        plain = self._plain.get(work.topic)
+        if plain is None:
+            return 0
+        reference = self._references[work.partition.number, work.topic]
+        return plain.take_run(records, start, work, reference)
+
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: an event, or an array of events of one source."""
         if bury_if_too_large(work, self._routing, record):
             return True
-        plain = self._plain.get(work.topic)
-        if plain is not None:
-            reference = self._references[work.partition.number, work.topic]
-            if plain.take(record, work, reference):
-                return True
         decoder = self._decoders[work.topic]
         value = record.value
         event = decoder.single(value)

@@ -105,6 +105,10 @@ class Inventory:
         self._allocations.pop(number, None)
         self._entries.pop(number, None)
 
+    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+        """Nothing is taken but record by record."""
+        return 0
+
     def absorb(self, work: Work, record: Raw) -> bool:
         """Apply a record's movements, less those whose origin is absorbed already."""
         partition = work.partition

@@ -82,6 +82,10 @@ class Orders:
             number for number, heap in self._deadlines.items() if heap and heap[0][0] <= soon
         )
 
+    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+        """Nothing is taken but record by record."""
+        return 0
+
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record: a command, or the service's own decision, tick or rule."""
         if bury_if_too_large(work, self._routing, record):

@@ -19,7 +19,7 @@ from models.stock import StockRow
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
-from streams.engine.stage import Outputs, Stage, Work
+from streams.engine.stage import Outputs, Stage, Work, absorb
 from streams.intake import Intake
 from streams.inventory import Inventory
 from streams.orders import Orders
@@ -123,12 +123,9 @@ class Pipeline:
         for topic in stage.inputs:
             work.turn_to(topic)
             start = offsets.get(topic, -1) + 1
-            for record in self.logs[topic, work.partition.number][start : start + limit]:
-                moved = True
-                work.begin(record)
-                if not stage.absorb(work, record):
-                    break
-                offsets[topic] = record.offset
+            records = self.logs[topic, work.partition.number][start : start + limit]
+            moved = moved or bool(records)
+            absorb(stage, work, records)
             work.end()
         return moved
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from models.packs import Pack
@@ -19,4 +19,6 @@ class PlainEvents:
         known: dict[str, tuple[bytes, int]],
         place: Callable[[str], tuple[bytes, int]],
     ) -> None: ...
-    def take(self, record: Record, work: Any, reference: Reference) -> bool: ...
+    def take_run(
+        self, records: Sequence[Record], start: int, work: Any, reference: Reference
+    ) -> int: ...

@@ -22,7 +22,9 @@ from models.arrival import CHUNK, Epoch, SourceRow, file_hashes, source_key, vis
 from models.clock import FUTURE, corrected, observe
 from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
 from models.events import MAX_LINES, MAX_QUANTITY, pos, warehouse
+from models.movements import INDEX_BITS as _INDEX_BITS
 from models.normalization import number_of
+from models.rows import PLACE_BITS as _PLACE_BITS
 
 cdef object hash_of = xxhash.xxh3_64_intdigest
 cdef object Raw = msgspec.Raw
@@ -36,6 +38,8 @@ cdef long long FIRST_YEAR = EARLIEST_YEAR
 cdef long long YEAR_AFTER = LATEST_YEAR
 cdef long long TOO_FAR = FUTURE
 cdef long long HASHES = CHUNK
+cdef int INDEX_BITS = _INDEX_BITS
+cdef int PLACE_BITS = _PLACE_BITS
 
 cdef Py_ssize_t VERSION = place_of(SourceRow, "version")
 cdef Py_ssize_t NOW = place_of(SourceRow, "now")
@@ -180,6 +184,13 @@ cdef class PlainEvents:
     cdef Line* _lines
     cdef Py_ssize_t _room
     cdef Text _text
+    cdef object _rows
+    cdef dict _live
+    cdef dict _changed
+    cdef long long _own
+    cdef long long _generation
+    cdef object _reference
+    cdef bint _plain_codes
 
     def __cinit__(self):
         self._lines = NULL
@@ -196,40 +207,65 @@ cdef class PlainEvents:
         self._text = Text()
         self.taken = 0
 
-    def take(self, record, work, reference):
-        """Whether the record held a plain event: it is taken then, else nothing has changed."""
+    def take_run(self, list records, Py_ssize_t start, work, reference):
+        """Take records from `start` on until one is not a plain event; how many were taken.
+
+        That one has changed nothing.
+        """
+        cdef Py_ssize_t place = start
+        cdef long long now = work.now, received
+        cdef bint documents = work.documents is not None
+        self._rows = work.partition
+        self._live, self._changed = self._rows.live, self._rows.changed
+        self._own = self._rows.number
+        self._generation = <long long>self._rows.position.generation << PLACE_BITS
+        self._reference = reference
+        self._plain_codes = reference.plain
+        while place < len(records):
+            record = records[place]
+            received = <long long>record.timestamp * 1000
+            if documents:
+                work.begin(record)
+                now = work.now
+            elif received > now:
+                now = received
+            if not self._take(record, record.offset, received, now):
+                break
+            place += 1
+        work.now = now
+        self.taken += place - start
+        return place - start
+
+    cdef bint _take(self, record, long long offset, long long received, long long now) except -1:
         cdef Event event
         cdef Kind kind
-        cdef bytes value, key
         cdef Reader reader
         cdef str row_key
-        given = record.value
-        if type(given) is not bytes:
+        value, key = record.value, record.key
+        if type(value) is not bytes or type(key) is not bytes:
             return False
-        value = <bytes>given
-        key = record.key
         reader.at = PyBytes_AS_STRING(value)
         reader.end = reader.at + PyBytes_GET_SIZE(value)
         kind = self._read(&reader, &event)
-        if kind is None or key is None:
+        if kind is None:
             return False
         if not equals(event.source, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
             return False
         row_key = self._keys.get(key)
         if row_key is None:
             row_key = self._keys[key] = source_key(self._topic, text_of(event.source))
-        rows = work.partition
-        row = rows.live.get(row_key)
+        row = self._live.get(row_key)
         if row is None:
-            row = rows.get(row_key, SourceRow)
+            row = self._rows.get(row_key, SourceRow)
         if type(row) is not SourceRow:
             return False
-        return self._accept(kind, &event, record.timestamp * 1000, work, row, row_key, reference)
+        return self._accept(kind, &event, offset, received, now, row, row_key)
 
     cdef bint _accept(
-        self, Kind kind, Event* event, long long received, work, row, str row_key, reference
+        self, Kind kind, Event* event, long long offset, long long received, long long now, row,
+        str row_key,
     ) except -1:
-        cdef long long last, units = 0, version
+        cdef long long units = 0
         cdef Py_ssize_t place
         cdef dict recent
         cdef list epochs = field(row, EPOCHS)
@@ -247,44 +283,41 @@ cdef class PlainEvents:
                 skew = observe(skew, sent, received)
             if corrected(event.time.at, sent, received, skew).why:
                 return False
-        if not reference.plain and not self._passes(event, reference):
+        if not self._plain_codes and not self._passes(event):
             return False
         location = text_of(event.location)
-        rows = work.partition
-        version = (<long long>rows.position.generation << 44) + <long long>work.offset
-        set_field(row, VERSION, version)
-        set_field(row, NOW, work.now)
-        if row_key not in rows.changed:
-            rows.put(row_key, row)
-        set_field(epoch, LAST, event.sequence)
+        set_field(row, VERSION, self._generation + offset)
+        set_field(row, NOW, now)
+        if row_key not in self._changed:
+            self._rows.put(row_key, row)
+        sequence = event.sequence
+        set_field(epoch, LAST, sequence)
         for place in range(event.lines):
             units += self._lines[place].quantity
         set_field(epoch, UNITS, number(epoch, UNITS) + units)
         content = <object>hash_of(self._said(kind, event)) >> 1
-        sequence = event.sequence
         if kind.is_sale:
             (<dict>field(epoch, SOLD))[sequence] = Raw(self._sold(event))
         recent = field(epoch, RECENT)
         recent[sequence] = content
         if (event.sequence + 1) % HASHES == 0 or len(recent) >= HASHES:
-            file_hashes(rows, row, epoch)
+            file_hashes(self._rows, row, epoch)
         if event.time.at > number(row, NEWEST):
             set_field(row, NEWEST, event.time.at)
         if skew is not None:
             row.skew = skew
         if location not in <list>field(row, LOCATIONS):
             visit(row, location)
-        self._emit(kind, event, work)
-        self.taken += 1
+        self._emit(kind, event, offset << INDEX_BITS)
         return True
 
-    cdef bint _passes(self, Event* event, reference) except -1:
+    cdef bint _passes(self, Event* event) except -1:
         """Whether reference data leaves the codes of an event as they are."""
         cdef Py_ssize_t place
-        if not reference.passes_all_of(text_of(event.source)):
+        if not self._reference.passes_all_of(text_of(event.source)):
             return False
         for place in range(event.lines):
-            if not reference.is_own_code(text_of(self._lines[place].sku)):
+            if not self._reference.is_own_code(text_of(self._lines[place].sku)):
                 return False
         return True
 
@@ -557,16 +590,12 @@ cdef class PlainEvents:
         text.put(b"]]", 2)
         return text.taken()
 
-    cdef int _emit(self, Kind kind, Event* event, work) except -1:
+    cdef int _emit(self, Kind kind, Event* event, long long ordinal) except -1:
         """A movement for each line, in the pack of its SKU's partition."""
         cdef Text text
         cdef Py_ssize_t place
         cdef Line* line
         cdef bytes bucket
-        cdef long long index = work.index
-        cdef long long ordinal = (<long long>work.offset << 20) | index
-        cdef long long own = work.partition.number
-        work.index = index + event.lines
         for place in range(event.lines):
             line = &self._lines[place]
             sku = text_of(line.sku)
@@ -584,7 +613,7 @@ cdef class PlainEvents:
             text.put(b'",', 2)
             text.put_integer(self._number)
             text.put_one(c",")
-            text.put_integer(own)
+            text.put_integer(self._own)
             text.put_one(c",")
             text.put_integer(ordinal + place)
             text.put(b',"', 2)

@@ -1,7 +1,7 @@
 """What a stage is to the engine: inputs, a state topic, and how it takes one record."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
 from models.instants import MILLISECOND, Instant
 from streams.engine.documents import Documents
@@ -16,7 +16,6 @@ class Raw(Protocol):
 
     key: bytes | None
     value: bytes | None
-    partition: int
     offset: int
     timestamp: int
     headers: Sequence[tuple[str, bytes]]
@@ -27,9 +26,10 @@ class Work:
 
     `now` is the record's time in microseconds, never before an earlier record's.
     `index` counts what the record caused, over the steps that its work was cut into.
+    `documents` are those that records of the topic at hand may let go of, if it has any.
     """
 
-    __slots__ = ("_documents", "index", "now", "offset", "outputs", "partition", "topic")
+    __slots__ = ("documents", "index", "now", "offset", "outputs", "partition", "topic")
 
     def __init__(self, partition: Partition, outputs: Outputs) -> None:
         self.partition = partition
@@ -38,14 +38,14 @@ class Work:
         self.offset = -1
         self.now: Instant = 0
         self.index = 0
-        self._documents: Documents | None = None
+        self.documents: Documents | None = None
 
     def turn_to(self, topic: str) -> None:
         """Records of `topic` come next."""
         self.topic = topic
         self.now = self.partition.position.now.get(topic, 0)
         documents = self.partition.documents
-        self._documents = documents if documents is not None and documents.topic == topic else None
+        self.documents = documents if documents is not None and documents.topic == topic else None
 
     def begin(self, record: Raw) -> None:
         """The next record, or the rest of one; `now` never goes back."""
@@ -53,7 +53,7 @@ class Work:
         self.index = 0
         instant = record.timestamp * MILLISECOND
         now = self.now = max(self.now, instant)
-        documents = self._documents
+        documents = self.documents
         if documents is not None:
             documents.now = now
             if now >= documents.due and self.topic not in self.partition.position.cursor:
@@ -94,6 +94,9 @@ class Stage(Protocol):
     def closed(self, number: int) -> None:
         """The partition is no longer ours: forget what was derived."""
 
+    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+        """Take what can be taken at once of `records`, from `start` on; how many that is."""
+
     def absorb(self, work: Work, record: Raw) -> bool:
         """Take one record into rows and outputs; False where only a part of it was done.
 
@@ -103,3 +106,43 @@ class Stage(Protocol):
 
     def finish(self, work: Work) -> None:
         """The step ends for this partition: emit what was merged over its records."""
+
+
+MAX_STEP_WEIGHT: Final = 8 * 1024 * 1024
+"""Bytes of changed rows per partition at which a step is cut: well below a state batch."""
+
+
+def absorb(stage: Stage, work: Work, records: list[Raw]) -> int:
+    """Take records of the topic at hand; how many were taken whole before the step must be cut.
+
+    Those that the position has absorbed are passed. Raises what the stage raises, with the place.
+    """
+    partition, topic = work.partition, work.topic
+    offsets = partition.position.offsets
+    absorbed = offsets.get(topic, -1)
+    place, number = 0, len(records)
+    while place < number and records[place].offset <= absorbed:
+        place += 1
+    while place < number and partition.weight <= MAX_STEP_WEIGHT:
+        done = stage.absorb_run(work, records, place)
+        if not done:
+            record = records[place]
+            work.begin(record)
+            try:
+                whole = stage.absorb(work, record)
+            except Exception as error:
+                error.add_note(f"at {topic}/{partition.number} offset {record.offset}")
+                raise
+            if not whole:
+                return place
+            done = 1
+        # What rows grow by came in by records: with this, the weight bounds the batch.
+        partition.weight += size_of(records[place : place + done])
+        place += done
+        offsets[topic] = records[place - 1].offset
+    return place
+
+
+def size_of(records: Iterable[Raw]) -> int:
+    """Bytes of values."""
+    return sum([len(record.value or b"") for record in records])

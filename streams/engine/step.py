@@ -18,7 +18,7 @@ from streams.engine.partition import Batch, Partition
 from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
-from streams.engine.stage import Outputs, Raw, Stage, Work
+from streams.engine.stage import Outputs, Raw, Stage, Work, absorb, size_of
 from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,6 @@ SLICE_SECONDS = 0.002
 
 SHARED_SECONDS = 0.025
 """How long a step absorbs at most that takes from a backlog and from what is up to date."""
-
-MAX_STEP_WEIGHT = 8 * 1024 * 1024
-"""Bytes of changed rows per partition at which a step is cut: well below a state batch."""
 
 LOOK_SECONDS = 1.0
 """How often an idle stage looks at the ends of its state logs; a busy one sees by its acks."""
@@ -206,7 +203,7 @@ class Steps:
 
     def _enqueue(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extend(records)
-        self._bytes[source] += _size(records)
+        self._bytes[source] += size_of(records)
         self._count += len(records)
 
     # -- the protocol
@@ -293,7 +290,7 @@ class Steps:
             if work is None:
                 work = step.works[number] = Work(partition, step.outputs)
             work.turn_to(topic)
-            done = self._absorb(work, topic, records)
+            done = absorb(self.stage, work, records)
             work.end()
             step.size += done
             if done < len(records):
@@ -301,16 +298,15 @@ class Steps:
                 self._give_back(source, records[done:])
 
     def _take(self, now: float) -> list[tuple[TopicPartition, list[Raw]]]:
-        """A slice: as many bytes of each input that has any, at least a record."""
+        """A slice: about as many bytes of each input that has any, at least a record."""
         ready = sorted(source for source, waiting in self._pending.items() if waiting)
         share = SLICE_BYTES // max(1, len(ready))
         taken = []
         for source in ready:
-            waiting, records, size = self._pending[source], [], 0
-            while waiting and size < share:
-                record = waiting.popleft()
-                size += len(record.value or b"")
-                records.append(record)
+            waiting, waits = self._pending[source], self._bytes[source]
+            number = min(len(waiting), 1 + share * len(waiting) // max(1, waits))
+            size = waits * number // len(waiting)
+            records = [waiting.popleft() for _ in range(number)]
             taken.append((source, records))
             self._step.bytes += size
             self._bytes[source] -= size
@@ -332,31 +328,8 @@ class Steps:
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extendleft(reversed(records))
-        self._bytes[source] += _size(records)
+        self._bytes[source] += size_of(records)
         self._count += len(records)
-
-    def _absorb(self, work: Work, topic: str, records: list[Raw]) -> int:
-        """How many of `records` were absorbed whole before the step must be cut."""
-        partition, absorb = work.partition, self.stage.absorb
-        offsets = partition.position.offsets
-        absorbed = offsets.get(topic, -1)
-        for place, record in enumerate(records):
-            if partition.weight > MAX_STEP_WEIGHT:
-                return place
-            if record.offset <= absorbed:
-                continue
-            work.begin(record)
-            try:
-                whole = absorb(work, record)
-            except Exception as error:
-                error.add_note(f"at {topic}/{partition.number} offset {record.offset}")
-                raise
-            if not whole:
-                return place
-            offsets[topic] = record.offset
-            # What rows grow by came in by records: with this, the weight bounds the batch.
-            partition.weight += len(record.value or b"")
-        return len(records)
 
     def _cut(self) -> tuple[Outputs, Batches, int]:
         """Close the step: its outputs, and a state batch for each of its partitions."""
@@ -522,7 +495,3 @@ class Steps:
     def _must_own(self, generation: int) -> None:
         if generation != self._generation:
             raise OwnershipLostError
-
-
-def _size(records: list[Raw]) -> int:
-    return sum([len(record.value or b"") for record in records])

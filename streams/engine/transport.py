@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka import TopicPartition, conn
+from aiokafka.consumer import fetcher
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as kafka
 from faust.types import TP, ConsumerMessage
@@ -40,6 +41,16 @@ class Flow(Protocol):
 
     async def resume(self, consumer: "Consumer", assignment: set[TP]) -> dict[TP, int]:
         """The offset to read next, for each assigned input."""
+
+
+class Records(fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of a fetch as they were parsed: they have all that a stage needs."""
+
+    def __iter__(self) -> Any:
+        return self._records_iterator
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
+        return record
 
 
 class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -265,4 +276,5 @@ class Transport(kafka.Transport):  # type: ignore[misc]
 def register() -> None:
     """Make `onhand://` a transport that Faust knows."""
     conn.READER_LIMIT = READER_BYTES
+    fetcher.PartitionRecords = Records
     drivers.TRANSPORTS.aliases["onhand"] = f"{__name__}:Transport"

@@ -34,6 +34,9 @@ class Echo:
     def finish(self, work):
         pass
 
+    def absorb_run(self, work, records, start):
+        return 0
+
     def absorb(self, work, record):
         row = work.partition.get("row", Seen) or Seen(version=0)
         work.partition.put(
