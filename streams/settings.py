@@ -55,11 +55,11 @@ class Settings(BaseSettings):
     step_records: int = Field(
         16_000, ge=1, le=100_000, description="records that one step takes at most"
     )
-    step_ms: int = Field(
+    save_ms: int = Field(
         500,
         ge=1,
-        description="milliseconds of absorbing after which a step is closed: more merges more "
-        "changes of a row, and has what comes meanwhile wait for longer",
+        description="milliseconds after which rows are written while more waits: more merges more "
+        "changes of a row, and has readers of a backlog's rows wait for longer",
     )
     commit_ms: int = Field(
         500, ge=10, description="milliseconds between offset commits, which only lag tools read"

@@ -88,7 +88,7 @@ class Engine:
             writer=self._writer,
             partitions=settings.partitions,
             step_records=settings.step_records,
-            step_seconds=settings.step_ms / 1000,
+            save_seconds=settings.save_ms / 1000,
             seek=self._seek_back,
             absorbed=self._note_absorbed,
             fatal=self.fatal,

@@ -2,8 +2,9 @@
 
 A step takes every record that is ready, over all partitions of the stage. Its outputs are
 sent once those of the step before are acknowledged, together with that step's state; what
-arrives meanwhile is absorbed into the next. Where another process has written to a state
-log (one that was paused and woke), the partition is repaired before the next step.
+arrives meanwhile is absorbed into the next. While more waits than a step takes, nobody waits
+for the state: that of several steps is saved at once. Where another process has written to a
+state log (one that was paused and woke), the partition is repaired before the next step.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from streams.engine.partition import Batch, Partition
 from streams.engine.pressure import Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
-from streams.engine.stage import Outputs, Raw, Stage, Work, absorb, size_of
+from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Raw, Stage, Work, absorb, size_of
 from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,14 @@ SLICE_BYTES = 64 * 1024
 SLICE_SECONDS = 0.002
 """What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
+LONGEST_SECONDS = 0.05
+"""How long a step absorbs at most: outputs are sent while they are in the processor's caches."""
+
 SHARED_SECONDS = 0.025
 """How long a step absorbs at most that takes from a backlog and from what is up to date."""
+
+SAVE_WEIGHT = MAX_STEP_WEIGHT // 2
+"""Bytes of changed rows at which a partition's state is saved, whatever else waits."""
 
 LOOK_SECONDS = 1.0
 """How often an idle stage looks at the ends of its state logs; a busy one sees by its acks."""
@@ -74,7 +81,7 @@ class Steps:
         writer: str,
         partitions: int,
         step_records: int,
-        step_seconds: float,
+        save_seconds: float,
         seek: Callable[[str, int, int], None],
         absorbed: Callable[[Mapping[TopicPartition, int]], None],
         fatal: Callable[[BaseException], None],
@@ -84,7 +91,9 @@ class Steps:
         minds: Pressure | None = None,
         tells: Pressure | None = None,
     ) -> None:
-        """`lag_ms`: for so long a late write may bring back what was deleted.
+        """`save_seconds`: so old may a state be that is not saved, while more waits.
+
+        `lag_ms`: for so long a late write may bring back what was deleted.
 
         `minds` is the pressure on the stage that this one feeds, `tells` the one on this.
         """
@@ -100,7 +109,7 @@ class Steps:
         self._writer = writer
         self._partitions = partitions
         self._step_records = step_records
-        self._step_seconds = step_seconds
+        self._save_seconds = save_seconds
         self._seek = seek
         self._absorbed = absorbed
         self._fatal = fatal
@@ -118,6 +127,8 @@ class Steps:
         self._step = Step()
         self._flight: asyncio.Task[None] | None = None
         self._owed: Batches = []
+        self._unsaved: dict[int, float] = {}
+        """Partitions of which steps were sent without their state, and since when."""
         self._cut_at = 0.0
 
     def crowded(self) -> list[TopicPartition]:
@@ -162,6 +173,7 @@ class Steps:
         self._count = 0
         self._step = Step()
         self._owed = []
+        self._unsaved = {}
 
     def _forget_step(self, partition: Partition) -> None:
         partition.undo()
@@ -218,7 +230,7 @@ class Steps:
         time = asyncio.get_running_loop().time
         try:
             while True:
-                if not (self._count or self._owed):
+                if not (self._count or self._owed or self._unsaved):
                     await self._idle()
                     self._cut_at = time()
                 while self._has_room():
@@ -234,7 +246,7 @@ class Steps:
                 if self._flight is not None:
                     await self._flight
                 self._tell_pressure(time())
-                if self._step.works or self._owed:
+                if self._step.works or self._owed or self._unsaved:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
         except (asyncio.CancelledError, GeneratorExit):
             raise
@@ -246,7 +258,7 @@ class Steps:
         may_leave = self._flight is None or self._flight.done()
         if step.is_shared and step.works and may_leave:
             return False
-        longest = SHARED_SECONDS if step.is_shared else self._step_seconds
+        longest = SHARED_SECONDS if step.is_shared else LONGEST_SECONDS
         return self._count > 0 and step.size < self._step_records and step.spent < longest
 
     def _tell_pressure(self, now: float) -> None:
@@ -332,18 +344,32 @@ class Steps:
         self._count += len(records)
 
     def _cut(self) -> tuple[Outputs, Batches, int]:
-        """Close the step: its outputs, and a state batch for each of its partitions."""
+        """Close the step: its outputs, and a state batch for each partition that is due."""
         step, self._step = self._step, Step()
-        works = list(step.works.values())
-        for work in works:
+        now = asyncio.get_running_loop().time()
+        for number, work in step.works.items():
             self.stage.finish(work)
+            self._unsaved.setdefault(number, now)
+        due = self._due(now, all_are=step.is_shared or not self._count)
         at = self._now_ms()
         horizon = at - self._lag_ms
         batches = [
-            (one.partition, one.partition.cut(self._writer, self._partitions, at, horizon))
-            for one in works
+            (one, one.cut(self._writer, self._partitions, at, horizon))
+            for one in map(self.owned.__getitem__, due)
         ]
         return step.outputs, batches, self._generation
+
+    def _due(self, now: float, *, all_are: bool) -> list[int]:
+        """Partitions whose state is to be saved now."""
+        long_ago = now - self._save_seconds
+        due = [
+            number
+            for number, since in self._unsaved.items()
+            if all_are or since <= long_ago or self.owned[number].weight > SAVE_WEIGHT
+        ]
+        for number in due:
+            del self._unsaved[number]
+        return due
 
     async def _submit(self, outputs: Outputs, batches: Batches, generation: int) -> None:
         """Send a step's outputs, and the state of the step before, whose outputs stand.

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from models.instants import SECOND
+from streams import inventory
 from streams.engine import documents
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition
@@ -120,11 +121,11 @@ def _take_any_run(self: Steps, runs: Any) -> None:
 
 async def _run_without_waiting(self: Steps) -> None:
     while True:
-        if not (self._count or self._owed):
+        if not (self._count or self._owed or self._unsaved):
             await self._idle()
         while self._has_room():
             self._absorb_slice(asyncio.get_running_loop().time())
-        if self._step.works or self._owed:
+        if self._step.works or self._owed or self._unsaved:
             self._flight = asyncio.create_task(self._submit(*self._cut()))
         await asyncio.sleep(0)
 
@@ -149,7 +150,11 @@ async def _freeze_at_a_state(self: Appender, states: Any) -> dict[Any, int]:
 PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
     "state before outputs": [(Steps, "_submit", _state_first)],
     "a step's state goes with its own outputs": [(Steps, "_submit", _state_beside)],
-    "origins are not looked at": [(Position, "absorb_origin", _absorb_origin)],
+    "origins are not looked at": [
+        (Position, "absorb_origin", _absorb_origin),
+        # What is compiled reads origins itself.
+        (inventory, "PlainDeltas", None),
+    ],
     "positions are not looked at": [(Engine, "partitions_recovered", _partitions_recovered)],
     "acks are not looked at": [
         (Steps, "_acknowledge", _acknowledge_blindly),

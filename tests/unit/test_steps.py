@@ -109,7 +109,7 @@ class Bench:
             writer="test",
             partitions=1,
             step_records=100,
-            step_seconds=1.0,
+            save_seconds=1.0,
             seek=lambda *place: self.seeks.append(place),
             absorbed=self.absorbed.update,
             fatal=self.fatal.append,
