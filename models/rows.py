@@ -127,7 +127,9 @@ def unescape(part: str) -> str:
 
 def key(kind: str, *parts: str | int) -> str:
     """The key of a row of `kind`."""
-    return SEPARATOR.join((kind, *(escape(str(part)) for part in parts)))
+    return SEPARATOR.join(
+        [kind, *[escape(part) if type(part) is str else str(part) for part in parts]]
+    )
 
 
 def parts(row_key: str) -> list[str]:

@@ -332,8 +332,8 @@ def linked(links: Iterable[Link]) -> Link | None:
 
 
 def history_key(row: StockRow, chunk: int) -> str:
-    """The key of a row of filed deltas."""
-    return rows.key("history", row.sku, row.location, chunk)
+    """The key of a row of filed deltas; there are as many as changes, hence written out."""
+    return f"history{rows.stock_key(row.sku, row.location)[len('stock') :]}|{chunk}"
 
 
 def history(store: Rows, row: StockRow) -> list[Link]:

@@ -66,15 +66,17 @@ class Allocations:
 
     def moved(self, change: Change, version: int) -> None:
         """A stock row changed: judge its SKU's allocations anew, if its promise did."""
-        row = change.row
-        if change.before is None:
+        row, before = change.row, change.before
+        if before is None:
             self._locations.setdefault(row.sku, set()).add(row.location)
-        promised = self._of_sku(row.sku)
-        promise = row.promise()
-        before = change.before.promise() if change.before is not None else None
-        promised[row.location] = promise
-        if promise != before:
-            self._judge(row.sku, version)
+        known = before.promise() if before is not None else None
+        if row.promise() != known:
+            self.promise_moved(row, version)
+
+    def promise_moved(self, row: StockRow, version: int) -> None:
+        """What a row adds to its network is another than before: judge its SKU anew."""
+        self._of_sku(row.sku)[row.location] = row.promise()
+        self._judge(row.sku, version)
 
     def _judge(self, sku: str, version: int) -> None:
         for channel, quantity in allocate(self.rules, self._of_sku(sku)).items():

@@ -114,10 +114,13 @@ class Inventory:
         partition = work.partition
         base = version(partition.position.generation, place(record.offset, 0))
         plain = self._plain
-        if plain is None or self._allocations[partition.number].rules:
+        if plain is None:
             numbered = enumerate(decode(record.value or b""))
             return all(self._apply(work, record, one, base, index) for index, one in numbered)
-        plain.begin(record.value or b"", partition, self._entries[partition.number], base, work.now)
+        allocations = self._allocations[partition.number]
+        promise_moved = allocations.promise_moved if allocations.rules else None
+        entries = self._entries[partition.number]
+        plain.begin(record.value or b"", partition, entries, base, work.now, promise_moved)
         while plain.advance():
             if not self._apply(work, record, decode_one(plain.element), base, plain.index):
                 return False

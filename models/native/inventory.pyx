@@ -5,12 +5,22 @@
 # count. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
 # byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
+from libc.string cimport memcpy
+
 from models.native.slots cimport field, number, place_of, set_field
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take, text_of,
 )
 
 from models.stock import RECENT, Link, StockRow, file_recent
+
+cdef extern from "Python.h":
+    object PyUnicode_New(Py_ssize_t size, unsigned int highest)
+    void* PyUnicode_DATA(object text)
+
+cdef enum:
+    NO_STREAM = -1
+    ROW_WEIGHT = 1400  # bytes that a row without a book is taken to have, for cutting steps
 
 cdef long long FULL = RECENT
 cdef Py_ssize_t VERSION = place_of(StockRow, "version")
@@ -22,6 +32,7 @@ cdef Py_ssize_t IN_TRANSIT = place_of(StockRow, "in_transit")
 cdef Py_ssize_t INCOMING = place_of(StockRow, "incoming")
 cdef Py_ssize_t SAFETY_STOCK = place_of(StockRow, "safety_stock")
 cdef Py_ssize_t VARIANCE = place_of(StockRow, "variance")
+cdef Py_ssize_t OPENED = place_of(StockRow, "opened")
 cdef Py_ssize_t BOOK = place_of(StockRow, "book")
 cdef Py_ssize_t NEWEST = place_of(StockRow, "newest")
 cdef Py_ssize_t COUNTED_AT = place_of(StockRow, "counted_at")
@@ -90,6 +101,10 @@ cdef class PlainDeltas:
     cdef dict _changed
     cdef dict _origins
     cdef Pack _entries
+    cdef long long _stream
+    cdef long long _absorbed
+    cdef long long _weight
+    cdef object _promise_moved
     cdef bytes _value
     cdef Reader _reader
     cdef Span _element
@@ -104,14 +119,17 @@ cdef class PlainDeltas:
         self._trust_origins = trust_origins
         self.taken = self.skipped = 0
 
-    def begin(self, bytes value, rows, Pack entries, long long base, long long received):
+    def begin(
+        self, bytes value, rows, Pack entries, long long base, long long received, promise_moved
+    ):
         """Take a record's movements, which change `rows` from version `base` on.
 
-        Raises ValueError where it holds no array.
+        `promise_moved`, if any, is told each row whose promise changes, and its version. Raises ValueError where it holds no array.
         """
         self._rows, self._live, self._changed = rows, rows.live, rows.changed
         self._origins = rows.position.origins
         self._entries = entries
+        self._promise_moved = promise_moved
         self._value = value
         self._reader.at = <const char*>value
         self._reader.end = self._reader.at + len(value)
@@ -127,6 +145,14 @@ cdef class PlainDeltas:
 
     def advance(self):
         """Apply what is plain; whether there is a movement that is not."""
+        self._stream, self._weight = NO_STREAM, 0
+        try:
+            return self._advance()
+        finally:
+            self._note_origin()
+            self._rows.weight += self._weight
+
+    cdef bint _advance(self) except -1:
         cdef Reader reader
         cdef Delta delta
         while True:
@@ -154,8 +180,8 @@ cdef class PlainDeltas:
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
         cdef str key
-        cdef object row, link, newest
-        cdef long long has, previous, version, size
+        cdef object row, effective
+        cdef long long has, previous, promised, version, size
         cdef Py_ssize_t bucket
         cdef bint counts = equals(delta.bucket, b"on_hand", 7)
         cdef bint was_changed
@@ -163,9 +189,9 @@ cdef class PlainDeltas:
         if self._trust_origins and not is_new:
             self.skipped += 1
             return True
-        if not delta.sku.size or _has_separator(delta.sku) or _has_separator(delta.location):
+        key = _stock_key(delta)
+        if key is None:
             return False
-        key = f"stock|{text_of(delta.sku)}|{text_of(delta.location)}"
         row = self._changed.get(key)
         was_changed = row is not None
         if row is None:
@@ -186,33 +212,48 @@ cdef class PlainDeltas:
         if not counts and has < 0:
             return False
         if is_new:
-            self._origins[(delta.topic << 16) | delta.partition] = delta.ordinal
+            self._absorbed = delta.ordinal
         version = self._base + self.index
         previous = number(row, VERSION)
+        promised = _promise(row) if self._promise_moved is not None else 0
+        effective = delta.effective
         set_field(row, VERSION, version)
         set_field(row, BOOK, number(row, BOOK) + 1)
         if delta.effective > number(row, NEWEST):
-            set_field(row, NEWEST, delta.effective)
+            set_field(row, NEWEST, effective)
         if counts:
-            link = Link(
-                delta.effective, delta.quantity, text_of(delta.source), delta.epoch,
-                delta.sequence, field(row, LATEST),
-            )
             size = number(row, LATEST_SIZE) + 1
-            set_field(row, LATEST, link)
+            set_field(row, LATEST, Link(
+                effective, delta.quantity, text_of(delta.source), delta.epoch, delta.sequence,
+                field(row, LATEST),
+            ))
             set_field(row, LATEST_SIZE, size)
             if size >= FULL:
                 file_recent(self._rows, row)
         set_field(row, bucket, has)
         if not was_changed:
-            self._rows.put(key, row)
+            # What `put` does with a row that is there and stays.
+            self._changed[key] = row
+            self._weight += ROW_WEIGHT
         self._tell(delta, row, version, previous, counts)
+        if self._promise_moved is not None and _promise(row) != promised:
+            self._promise_moved(row, version)
         self.taken += 1
         return True
 
     cdef bint _is_new(self, Delta* delta) except -1:
-        found = self._origins.get((delta.topic << 16) | delta.partition)
-        return found is None or delta.ordinal > <long long>found
+        cdef long long stream = (delta.topic << 16) | delta.partition
+        if stream != self._stream:
+            self._note_origin()
+            self._stream = stream
+            self._absorbed = self._origins.get(stream, -1)
+        return delta.ordinal > self._absorbed
+
+    cdef int _note_origin(self) except -1:
+        """Tell the position what was absorbed of the origin stream at hand."""
+        if self._stream != NO_STREAM and self._absorbed >= 0:
+            self._origins[self._stream] = self._absorbed
+        return 0
 
     cdef int _tell(
         self, Delta* delta, row, long long version, long long previous, bint counts
@@ -255,12 +296,37 @@ cdef class PlainDeltas:
         return entry.put(b",[]]", 4)
 
 
-cdef bint _has_separator(Span span) noexcept nogil:
+cdef long long _promise(row) except? -1:
+    """What `models.stock.StockRow.promise` gives."""
+    cdef long long on_hand = number(row, ON_HAND), reserved = number(row, RESERVED)
+    if field(row, OPENED) is not True:
+        return 0
+    return max(0, on_hand - reserved - number(row, SAFETY_STOCK)) - max(
+        0, reserved - max(0, on_hand)
+    )
+
+
+cdef str _stock_key(Delta* delta):
+    """What `models.rows.stock_key` gives; None where a part of it needs to be escaped."""
+    cdef Py_ssize_t sku = delta.sku.size, location = delta.location.size
+    cdef char* at
+    if not sku or not _is_whole(delta.sku) or not _is_whole(delta.location):
+        return None
+    key = PyUnicode_New(7 + sku + location, 127)
+    at = <char*>PyUnicode_DATA(key)
+    memcpy(at, <const char*>b"stock|", 6)
+    memcpy(at + 6, delta.sku.at, sku)
+    at[6 + sku] = c"|"
+    memcpy(at + 7 + sku, delta.location.at, location)
+    return <str>key
+
+
+cdef bint _is_whole(Span span) noexcept nogil:
     cdef Py_ssize_t place
     for place in range(span.size):
         if span.at[place] == c"|" or span.at[place] == c"%":
-            return 1
-    return 0
+            return 0
+    return 1
 
 
 cdef Py_ssize_t _bucket(Span name) noexcept nogil:

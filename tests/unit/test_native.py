@@ -221,6 +221,21 @@ def test_reference_data_is_minded():
     assert both.agree()
 
 
+def test_channels_are_told_the_same():
+    both = Both()
+    both.open("p")
+    for channel, share in (("web", 60), ("ebay", 40)):
+        rule = {"channel": channel, "share": share, "buffer": 1, "rank": 0, "locations": None}
+        both.send(b.event("onhand.channel.v1", "onhand", None, "08:30", rule))
+    for sequence, quantity in enumerate([1, 2, 600, 1, 3], start=2):
+        both.send(b.sale("p", sequence, f"09:{sequence:02}", quantity))
+        both.send(b.receipt("p-wms", sequence, f"09:{sequence:02}", 5, condition="damaged"))
+    told = both.compiled.log(topics.CHANNEL_ALLOCATIONS)
+    assert len(told) > 5
+    assert both.taken()[1] >= 10
+    assert both.agree()
+
+
 SPACE = st.sampled_from(["", "", "", " ", "\n", "\t "])
 PLAIN = st.sampled_from(["S", "T", "sku-1", "17", "each"])
 ODD = st.one_of(
