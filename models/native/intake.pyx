@@ -17,8 +17,8 @@ from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
 
-from models import topics
-from models.arrival import CHUNK, Epoch, SourceRow, file_hashes, source_key, visit
+from models import arrival, topics
+from models.arrival import Epoch, SourceRow, file_hashes, source_key, visit
 from models.clock import FUTURE, corrected, observe
 from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
 from models.events import MAX_LINES, MAX_QUANTITY, pos, warehouse
@@ -37,7 +37,6 @@ cdef long long LATEST_EPOCH = 2**31
 cdef long long FIRST_YEAR = EARLIEST_YEAR
 cdef long long YEAR_AFTER = LATEST_YEAR
 cdef long long TOO_FAR = FUTURE
-cdef long long HASHES = CHUNK
 cdef int INDEX_BITS = _INDEX_BITS
 cdef int PLACE_BITS = _PLACE_BITS
 
@@ -191,6 +190,7 @@ cdef class PlainEvents:
     cdef long long _generation
     cdef object _reference
     cdef bint _plain_codes
+    cdef long long _hashes
 
     def __cinit__(self):
         self._lines = NULL
@@ -204,6 +204,7 @@ cdef class PlainEvents:
         self._topic, self._number = topic, topics.NUMBER[topic]
         self._packs, self._known, self._place = packs, known, place
         self._keys = {}
+        self._hashes = arrival.CHUNK
         self._text = Text()
         self.taken = 0
 
@@ -300,7 +301,7 @@ cdef class PlainEvents:
             (<dict>field(epoch, SOLD))[sequence] = Raw(self._sold(event))
         recent = field(epoch, RECENT)
         recent[sequence] = content
-        if (event.sequence + 1) % HASHES == 0 or len(recent) >= HASHES:
+        if (event.sequence + 1) % self._hashes == 0 or len(recent) >= self._hashes:
             file_hashes(self._rows, row, epoch)
         if event.time.at > number(row, NEWEST):
             set_field(row, NEWEST, event.time.at)

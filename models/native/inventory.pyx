@@ -12,7 +12,8 @@ from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take, text_of,
 )
 
-from models.stock import RECENT, Link, StockRow, file_recent
+from models import stock
+from models.stock import Link, StockRow, file_recent
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
@@ -22,7 +23,6 @@ cdef enum:
     NO_STREAM = -1
     ROW_WEIGHT = 1400  # bytes that a row without a book is taken to have, for cutting steps
 
-cdef long long FULL = RECENT
 cdef Py_ssize_t VERSION = place_of(StockRow, "version")
 cdef Py_ssize_t ON_HAND = place_of(StockRow, "on_hand")
 cdef Py_ssize_t RESERVED = place_of(StockRow, "reserved")
@@ -111,12 +111,14 @@ cdef class PlainDeltas:
     cdef long long _base
     cdef long long _received
     cdef bint _trust_origins
+    cdef long long _full
     cdef readonly long long index
     cdef readonly long long taken
     cdef readonly long long skipped
 
     def __init__(self, bint trust_origins):
         self._trust_origins = trust_origins
+        self._full = stock.RECENT
         self.taken = self.skipped = 0
 
     def begin(
@@ -228,7 +230,7 @@ cdef class PlainDeltas:
                 field(row, LATEST),
             ))
             set_field(row, LATEST_SIZE, size)
-            if size >= FULL:
+            if size >= self._full:
                 file_recent(self._rows, row)
         set_field(row, bucket, has)
         if not was_changed:

@@ -5,7 +5,7 @@ which version the row went. After the compaction lag it may forget the key altog
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -68,6 +68,13 @@ class Deletes:
         if self._going is not None:
             self._parts.appendleft(self._going)
             self._going = None
+
+    def versions(self, keys: Collection[str]) -> dict[str, int]:
+        """At which version each of `keys` was last deleted, as far as that is remembered."""
+        found: dict[str, int] = {}
+        for _, part in self.kept():
+            found.update(one for one in _decode(part) if one[0] in keys)
+        return found
 
     def kept(self) -> list[tuple[int, bytes]]:
         """What another `Deletes` can begin with."""

@@ -324,8 +324,8 @@ class Partition:
     def _write_again(self, start: int, knew_all: bool) -> None:
         """A late batch, from `start` on: its rows must stand in one of ours, or be gone.
 
-        Where all it absorbed was absorbed before it landed, a row that it has and this
-        partition had not was deleted meanwhile.
+        A row that it has and this partition had not was deleted meanwhile, where that is
+        remembered, or where all that the batch absorbed was absorbed before it landed.
         """
         self.to_repair |= {name for name, offset in self._again.items() if offset >= start}
         for name, gone in self._lifted.items():
@@ -333,11 +333,16 @@ class Partition:
             self._presumed[name] = rows.head(gone)[0] - 1
             self.encoded[name] = gone
         late = sum(offset >= start for offset in self._fresh)
-        for name in list(islice(reversed(self.encoded), late)):
+        names = list(islice(reversed(self.encoded), late))
+        gone = self._deletes.versions(set(names))
+        for name in names:
             self.to_repair.add(name)
-            if knew_all:
+            version = rows.head(self.encoded[name])[0]
+            if gone.get(name, -1) >= version:
+                self.encoded[name] = rows.encode(Deleted(version=gone[name]))
+            elif knew_all:
                 # Whatever deleted it came later; so does this, for who reads both.
-                version = self._presumed[name] = rows.head(self.encoded[name])[0]
+                self._presumed[name] = version
                 self.encoded[name] = rows.encode(Deleted(version=version + 1))
 
     def forget_position(self) -> None:

@@ -190,6 +190,25 @@ def test_a_late_tombstone_does_not_take_a_newer_row(owner):
     assert "a" in partition.to_repair
 
 
+@pytest.mark.parametrize("from_a_snapshot", [False, True])
+def test_a_late_batch_that_brings_news_brings_no_deleted_row_back(owner, from_a_snapshot):
+    owner.partition.position.offsets[INPUT] = 5
+    owner.step(at=1_000, gone=[("a", 3)])
+    log, partition = owner.log, owner.partition
+    known = len(log.records)
+    late = Position(version=1, partition=0, offsets={"other": 1}, base=0, rows=2)
+    log._append("a", rows.encode(Row(version=2)))
+    log._append("c", rows.encode(Row(version=2)))
+    log._append(late.key, rows.encode(late))
+    if from_a_snapshot:
+        partition = Partition.of_image(partition.image())
+    partition.load(log.records[known:])
+    assert rows.head(partition.encoded["a"]) == (3, True)
+    assert rows.head(partition.encoded["c"]) == (2, False)
+    assert partition.position.offsets["other"] == 1
+    assert {"a", "c"} <= partition.to_repair
+
+
 def test_deletes_are_let_go_of_in_their_order_and_not_all_at_once():
     deletes = Deletes()
     deletes.add(1, [(f"row-{number}", number) for number in range(MAX_FORGOTTEN + 1)])
