@@ -97,6 +97,7 @@ class Engine:
             snapshots=self._snapshots,
             minds=minds,
             tells=tells,
+            end_of=self._end_of,
         )
         self.steps.append(steps)
         self._senders.append(sender)
@@ -224,6 +225,10 @@ class Engine:
     def _note_absorbed(self, offsets: Mapping[TopicPartition, int]) -> None:
         for (name, partition), offset in offsets.items():
             self._absorbed[self._settings.topic(name), partition] = offset
+
+    def _end_of(self, name: str, partition: int) -> int:
+        end: int = self._consumer().end_of(TP(self._settings.topic(name), partition))
+        return end
 
     def _seek_back(self, name: str, partition: int, offset: int) -> None:
         topic = self._settings.topic(name)

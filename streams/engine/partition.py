@@ -334,12 +334,12 @@ class Partition:
             self.encoded[name] = gone
         late = sum(offset >= start for offset in self._fresh)
         names = list(islice(reversed(self.encoded), late))
-        gone = self._deletes.versions(set(names))
+        deleted = self._deletes.versions(set(names))
         for name in names:
             self.to_repair.add(name)
             version = rows.head(self.encoded[name])[0]
-            if gone.get(name, -1) >= version:
-                self.encoded[name] = rows.encode(Deleted(version=gone[name]))
+            if deleted.get(name, -1) >= version:
+                self.encoded[name] = rows.encode(Deleted(version=deleted[name]))
             elif knew_all:
                 # Whatever deleted it came later; so does this, for who reads both.
                 self._presumed[name] = version

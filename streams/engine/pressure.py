@@ -8,7 +8,10 @@ from multiprocessing.sharedctypes import RawValue
 from typing import Final
 
 MAKE_WAY_SECONDS: Final = 0.02
-"""So much may wait; past it, who feeds the stage rests for as long as it works."""
+"""So much may wait; past it, who feeds the stage rests."""
+
+LONGEST_REST_SECONDS: Final = 0.025
+"""Whoever has something fresh to send waits no longer for a rest to end."""
 
 BACKLOG_SECONDS: Final = 0.5
 """So much may wait where all that feeds the stage is old: nothing wants to pass."""
@@ -36,7 +39,11 @@ class Pressure:
         """Whether something that is up to date was fed lately, so that it may have to wait."""
         return bool(now < self._fresh_at.value + LATELY_SECONDS)
 
-    def is_high(self, now: float) -> bool:
-        """Whether the stage that is fed needs time."""
+    def rest(self, now: float) -> float:
+        """For how many seconds who feeds the stage is to rest now, after each slice of work.
+
+        It never stops: a stage that tells nothing any more must not be waited for.
+        """
         most = MAKE_WAY_SECONDS if self.is_fresh(now) else BACKLOG_SECONDS
-        return bool(self._seconds.value > most)
+        too_long: float = self._seconds.value - most
+        return min(max(0.0, too_long), LONGEST_REST_SECONDS)

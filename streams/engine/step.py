@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.pressure import Pressure
+from streams.engine.pressure import LONGEST_REST_SECONDS, Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Raw, Stage, Work, absorb, size_of
@@ -41,6 +41,13 @@ LONGEST_SECONDS = 0.05
 
 SHARED_SECONDS = 0.025
 """How long a step absorbs at most that takes from a backlog and from what is up to date."""
+
+FEEDING_SECONDS = 0.002
+"""The same of a stage that feeds another, whose work takes the next one several times as long."""
+
+ROUND_TRIPS = 4
+"""So many times as long as its last step was on its way, a stage rests that feeds a backlog beside
+what is fresh: how long that was tells how busy all are, broker and readers too."""
 
 SAVE_WEIGHT = MAX_STEP_WEIGHT // 2
 """Bytes of changed rows at which a partition's state is saved, whatever else waits."""
@@ -90,12 +97,14 @@ class Steps:
         snapshots: Snapshots | None = None,
         minds: Pressure | None = None,
         tells: Pressure | None = None,
+        end_of: Callable[[str, int], int] = lambda name, partition: 0,
     ) -> None:
         """`save_seconds`: so old may a state be that is not saved, while more waits.
 
         `lag_ms`: for so long a late write may bring back what was deleted.
 
         `minds` is the pressure on the stage that this one feeds, `tells` the one on this.
+        `end_of` is the end of an input's partition, as far as it is known.
         """
         self.stage = stage
         self._sender = sender
@@ -104,6 +113,7 @@ class Steps:
         self._snapshots = snapshots
         self._minds = minds
         self._tells = tells
+        self._end_of = end_of
         self._prefix = prefix
         self._topic = prefix + stage.state
         self._writer = writer
@@ -130,6 +140,8 @@ class Steps:
         self._unsaved: dict[int, float] = {}
         """Partitions of which steps were sent without their state, and since when."""
         self._cut_at = 0.0
+        self._round_trip = 0.0
+        self._makes_way = False
 
     def crowded(self) -> list[TopicPartition]:
         """Inputs of which enough records wait already."""
@@ -233,6 +245,8 @@ class Steps:
                 if not (self._count or self._owed or self._unsaved):
                     await self._idle()
                     self._cut_at = time()
+                if self._makes_way:
+                    await asyncio.sleep(min(ROUND_TRIPS * self._round_trip, LONGEST_REST_SECONDS))
                 while self._has_room():
                     begun = time()
                     while self._has_room() and (now := time()) < begun + SLICE_SECONDS:
@@ -241,8 +255,7 @@ class Steps:
                     spent = ended - begun
                     self._step.spent += spent
                     # The senders, the fetcher and the other stages have their turn.
-                    rests = self._minds is not None and self._minds.is_high(ended)
-                    await asyncio.sleep(spent if rests else 0)
+                    await asyncio.sleep(self._minds.rest(ended) if self._minds is not None else 0)
                 if self._flight is not None:
                     await self._flight
                 self._tell_pressure(time())
@@ -258,13 +271,17 @@ class Steps:
         may_leave = self._flight is None or self._flight.done()
         if step.is_shared and step.works and may_leave:
             return False
-        longest = SHARED_SECONDS if step.is_shared else LONGEST_SECONDS
+        longest = LONGEST_SECONDS
+        if step.is_shared:
+            longest = SHARED_SECONDS if self._minds is None else FEEDING_SECONDS
         return self._count > 0 and step.size < self._step_records and step.spent < longest
 
     def _tell_pressure(self, now: float) -> None:
         if self._tells is not None:
-            waiting = sum(self._bytes.values())
-            self._tells.tell(waiting, self._step.bytes, now - self._cut_at)
+            taken = self._step.bytes
+            unread = sum(max(0, self._end_of(*one) - at) for one, at in self._next.items())
+            waiting = sum(self._bytes.values()) + unread * taken // max(1, self._step.size)
+            self._tells.tell(waiting, taken, now - self._cut_at)
             self._cut_at = now
 
     async def _idle(self) -> None:
@@ -324,18 +341,18 @@ class Steps:
             self._bytes[source] -= size
             self._count -= len(records)
         behind = sum(bool(self._pending[source]) for source in ready)
-        if behind < len(ready):
-            self._note_fresh(now, beside_a_backlog=behind > 0)
+        self._note_freshness(now, has_backlog=behind > 0, is_fresh=behind < len(ready))
         return taken
 
-    def _note_fresh(self, now: float, *, beside_a_backlog: bool) -> None:
-        """Some input is up to date. Beside others that are not, the step is not to be long.
+    def _note_freshness(self, now: float, *, has_backlog: bool, is_fresh: bool) -> None:
+        """Where somebody waits beside a backlog, the step is not to be long.
 
-        What is fed by a backlog alone runs dry now and then; nobody waits for it.
+        What is fed by a backlog alone runs dry now and then; nobody waits for it. What is fed
+        with something fresh has it in any input.
         """
-        if self._minds is not None:
+        if is_fresh and self._minds is not None:
             self._minds.tell_fresh(now)
-        if beside_a_backlog and (self._tells is None or self._tells.is_fresh(now)):
+        if has_backlog and (is_fresh if self._tells is None else self._tells.is_fresh(now)):
             self._step.is_shared = True
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
@@ -346,6 +363,7 @@ class Steps:
     def _cut(self) -> tuple[Outputs, Batches, int]:
         """Close the step: its outputs, and a state batch for each partition that is due."""
         step, self._step = self._step, Step()
+        self._makes_way = step.is_shared and self._minds is not None
         now = asyncio.get_running_loop().time()
         for number, work in step.works.items():
             self.stage.finish(work)
@@ -379,7 +397,9 @@ class Steps:
         owed, self._owed = self._owed, []
         try:
             self._must_own(generation)
+            begun = asyncio.get_running_loop().time()
             landed = await self._send(outputs, owed)
+            self._round_trip = asyncio.get_running_loop().time() - begun
             if batches:
                 self._failpoints.reach(OUTPUTS_ACKED)
             jumped = self._acknowledge(owed, landed)

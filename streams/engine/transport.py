@@ -23,6 +23,12 @@ from streams.engine.stage import Raw
 BUSY_WAIT_MS = 5
 """Milliseconds that the broker may collect records of a busy stage before it answers."""
 
+PREFETCH_SECONDS = 0.005
+"""How soon a broker is asked again while some of what it sent is not taken.
+
+By aiokafka's tenth of a second all other inputs are late beside one that has a backlog.
+"""
+
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""
 
@@ -134,6 +140,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
 
     def _paced(self, records: Any) -> Any:
         fetcher = self._thread._ensure_consumer()._fetcher
+        fetcher._prefetch_backoff = PREFETCH_SECONDS
         now = asyncio.get_running_loop().time()
         asked = self._pace.fetched(now) if records else self._pace.calm()
         fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = asked
@@ -244,6 +251,13 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         """The group's committed offset, which nothing but a test rests on."""
         found: int | None = await self._thread._ensure_consumer().committed(TopicPartition(*tp))
         return found
+
+    def end_of(self, tp: TP) -> int:
+        """The end of an input as the broker last told it; 0 where it has not."""
+        consumer = self._thread._ensure_consumer()
+        if tp not in consumer.assignment():
+            return 0
+        return consumer.highwater(TopicPartition(*tp)) or 0
 
     def go_to(self, tp: TP, offset: int) -> None:
         """Read an input on from `offset`, if it is still assigned."""

@@ -10,7 +10,7 @@ from streams.engine import step
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import Position
-from streams.engine.pressure import Pressure
+from streams.engine.pressure import LONGEST_REST_SECONDS, Pressure
 from streams.engine.step import Steps
 from streams.errors import LostLogError
 from tests.pipeline import Record
@@ -244,31 +244,33 @@ def test_who_feeds_a_stage_tells_it_where_an_input_of_its_own_is_up_to_date(monk
     assert not told(100, 100)
 
 
-def test_pressure_is_high_where_what_waits_takes_long():
+def test_who_feeds_a_stage_rests_for_as_long_as_too_much_waits_but_never_long():
     pressure = Pressure()
     pressure.tell_fresh(100.0)
-    assert not pressure.is_high(100.0)
+    assert pressure.rest(100.0) == 0
+    pressure.tell(waiting=30_000, taken=100_000, seconds=0.1)
+    assert pressure.rest(100.0) == pytest.approx(0.01)
     pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
-    assert pressure.is_high(100.0)
+    assert pressure.rest(100.0) == LONGEST_REST_SECONDS
     pressure.tell(waiting=10_000, taken=100_000, seconds=0.1)
-    assert not pressure.is_high(100.0)
+    assert pressure.rest(100.0) == 0
     pressure.tell(waiting=10_000, taken=0, seconds=0.1)
-    assert not pressure.is_high(100.0)
+    assert pressure.rest(100.0) == 0
 
 
 def test_more_may_wait_where_nothing_fresh_was_fed_lately():
     pressure = Pressure()
     pressure.tell(waiting=100_000, taken=100_000, seconds=0.1)
-    assert not pressure.is_high(0.0)
+    assert not pressure.rest(0.0)
     pressure.tell_fresh(100.0)
-    assert pressure.is_high(100.5)
-    assert not pressure.is_high(101.5)
+    assert pressure.rest(100.5)
+    assert not pressure.rest(101.5)
     pressure.tell(waiting=1_000_000, taken=100_000, seconds=0.1)
-    assert pressure.is_high(101.5)
+    assert pressure.rest(101.5)
 
 
-@pytest.mark.parametrize("is_high", [False, True])
-def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_high):
+def rests_of(monkeypatch, seconds, *, is_shared=False):
+    """How long a stage rests that feeds another which wants so many seconds."""
     rests, sleep = [], asyncio.sleep
 
     def rest(seconds):
@@ -277,14 +279,78 @@ def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch, is_
 
     async def case(bench):
         monkeypatch.setattr(step.asyncio, "sleep", rest)
-        bench.steps._minds = SimpleNamespace(
-            is_high=lambda now: is_high, tell_fresh=lambda now: None
-        )
+        bench.steps._minds = SimpleNamespace(rest=lambda now: seconds, tell_fresh=lambda now: None)
+        if is_shared:
+            monkeypatch.setattr(step, "SLICE_BYTES", 64)
+            bench.steps._round_trip = 0.001
+            bench.steps.start_at("other", 0, 0)
+            bench.steps.offer({("other", 0): [Record(None, b"1", 0, 0, 0)]})
         bench.offer(*range(100))
-        await bench.until(lambda: bench.absorbed == {("in", 0): 99})
+        await bench.until(lambda: bench.absorbed.get(("in", 0)) == 99)
 
     run(case)
-    assert any(rests) == is_high
+    return {one for one in rests if one}
+
+
+def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch):
+    assert rests_of(monkeypatch, 0) == set()
+    assert rests_of(monkeypatch, 0.001) == {0.001}
+
+
+def test_beside_what_is_fresh_a_backlog_rests_for_some_round_trips(monkeypatch):
+    assert rests_of(monkeypatch, 0, is_shared=True) != set()
+
+
+class Grown(Echo):
+    """As many rows as records."""
+
+    def absorb(self, work, record):
+        work.partition.put(f"row-{record.offset}", Seen(version=record.offset))
+        work.emit(("out", 0), None, record.value)
+        return True
+
+
+def test_while_more_waits_the_state_of_several_steps_is_saved_at_once(monkeypatch):
+    async def case(bench):
+        bench.steps.stage, bench.steps._step_records = Grown(), 10
+        monkeypatch.setattr(step, "SLICE_BYTES", 10)
+        bench.offer(*range(35))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 34})
+        sent = [(what, len(*to.values())) for what, to in bench.sender.sent]
+        outputs = [number for what, number in sent if what == "outputs"]
+        assert len(outputs) > 2
+        assert sum(outputs) == 35
+        assert sent[-1] == ("state", 36)
+        assert [what for what, _ in sent].count("state") == 1
+
+    run(case)
+
+
+@pytest.mark.parametrize("limit", ["_save_seconds", "SAVE_WEIGHT"])
+def test_a_state_is_saved_once_it_is_old_or_heavy_whatever_waits(monkeypatch, limit):
+    async def case(bench):
+        bench.steps.stage, bench.steps._step_records = Grown(), 10
+        monkeypatch.setattr(step, "SLICE_BYTES", 10)
+        if limit == "SAVE_WEIGHT":
+            monkeypatch.setattr(step, limit, 1)
+        else:
+            bench.steps._save_seconds = 0.0
+        bench.offer(*range(35))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 34})
+        states = [to for what, to in bench.sender.sent if what == "state"]
+        assert len(states) > 2
+
+    run(case)
+
+
+def test_what_waits_in_the_log_counts_as_pressure():
+    steps, told = Bench().steps, []
+    steps._tells = SimpleNamespace(tell=lambda *what: told.append(what), is_fresh=lambda now: False)
+    steps._end_of = lambda name, partition: 1_000
+    absorb_a_slice(steps, 10)
+    steps._step.size = 10
+    steps._tell_pressure(11.0)
+    assert told == [(990 * 8, 80, 11.0)]
 
 
 def test_a_stage_tells_what_waits_for_it_until_it_is_idle():
