@@ -36,6 +36,9 @@ SLICE_BYTES = 64 * 1024
 SLICE_SECONDS = 0.002
 """What is taken at once, over all inputs, and how long a stage absorbs before others do."""
 
+BACKLOG_SLICES = 4
+"""An input of which so much is left is a backlog; less comes and goes at any busy hour."""
+
 LONGEST_SECONDS = 0.05
 """How long a step absorbs at most: outputs are sent while they are in the processor's caches."""
 
@@ -340,8 +343,9 @@ class Steps:
             self._step.bytes += size
             self._bytes[source] -= size
             self._count -= len(records)
-        behind = sum(bool(self._pending[source]) for source in ready)
-        self._note_freshness(now, has_backlog=behind > 0, is_fresh=behind < len(ready))
+        has_backlog = any(self._bytes[source] >= BACKLOG_SLICES * SLICE_BYTES for source in ready)
+        is_fresh = not all(self._pending[source] for source in ready)
+        self._note_freshness(now, has_backlog=has_backlog, is_fresh=is_fresh)
         return taken
 
     def _note_freshness(self, now: float, *, has_backlog: bool, is_fresh: bool) -> None:

@@ -217,7 +217,7 @@ def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
 
 
 def test_a_shared_step_does_not_wait_to_be_full(monkeypatch):
-    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    monkeypatch.setattr(step, "SLICE_BYTES", 16)
 
     async def case(bench):
         bench.steps.start_at("other", 0, 0)
@@ -281,7 +281,7 @@ def rests_of(monkeypatch, seconds, *, is_shared=False):
         monkeypatch.setattr(step.asyncio, "sleep", rest)
         bench.steps._minds = SimpleNamespace(rest=lambda now: seconds, tell_fresh=lambda now: None)
         if is_shared:
-            monkeypatch.setattr(step, "SLICE_BYTES", 64)
+            monkeypatch.setattr(step, "SLICE_BYTES", 16)
             bench.steps._round_trip = 0.001
             bench.steps.start_at("other", 0, 0)
             bench.steps.offer({("other", 0): [Record(None, b"1", 0, 0, 0)]})
