@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from local.kafka import Broker, brokers, jars_can_run
-from local.processes import Process, wait_until
+from local.processes import LocalError, Process, wait_until
 from local.redis import own_redis
 from models import topics
 from streams.topics import MAX_OWN_BYTES
@@ -66,7 +66,12 @@ class Orchestrator:
             self.look()
             return condition()
 
-        wait_until(holds, seconds, what)
+        try:
+            wait_until(holds, seconds, what)
+        except LocalError as error:
+            error.add_note(f"workers ended with {self.codes}; the last one says:")
+            error.add_note(self._worker.tail())
+            raise
 
     def progress(self) -> None:
         """Wait until some more is absorbed."""
@@ -110,16 +115,14 @@ def test_a_broker_that_is_killed_and_frozen_changes_no_number(own, broker):
     with under_load(own, load):
         worker = Orchestrator(own)
         for _ in range(2):
-            wait_for_progress(own)
+            worker.progress()
             broker.kill()
             broker.start()
-            worker.look()
-        wait_for_progress(own)
+        worker.progress()
         broker.freeze()
         wait_until(lambda: view_lag_ms(own) > FROZEN_MS, 30, "the front says how old its view is")
         broker.wake()
-        worker.look()
-        wait_for_progress(own)
+        worker.progress()
     worker.settle(120)
     must_be_exact(own, load)
 
