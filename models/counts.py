@@ -15,7 +15,7 @@ from models.rows import Document, Row, Rows
 from models.stock import (
     HISTORY,
     MINUTE,
-    Link,
+    Change,
     StockRow,
     history,
     is_after_count,
@@ -190,9 +190,9 @@ def _is_older(row: StockRow, said: Counted | CountClosed, quantity: int, at: Ins
 def _set(store: Rows, row: StockRow, found: int) -> tuple[int, bool]:
     """Set on_hand to `found` and what came after the row's count."""
     before = row.on_hand
-    links = history(store, row)
-    after = sum(link.quantity for link in links if is_after_count(row, link))
-    uncertain = any(is_uncertain(row, link) for link in links)
+    changes = history(store, row)
+    after = sum(change.quantity for change in changes if is_after_count(row, change))
+    uncertain = any(is_uncertain(row, change) for change in changes)
     for minute, (left, came) in sums(store, row).items():
         if minute * MINUTE > row.counted_at:
             after += left + came
@@ -218,10 +218,10 @@ def book(store: Rows, row: StockRow, said: Booked) -> Rebased:
     trial: StockRow = row.__copy__()  # type: ignore[attr-defined]
     trial.through, trial.counted_at = said.through, said.effective
     trial.count_started, trial.counted_by = said.effective, None
-    links = history(store, row)
-    later = [link for link in links if is_after_count(trial, link)]
+    changes = history(store, row)
+    later = [change for change in changes if is_after_count(trial, change)]
     flags = _lacking(said, later)
-    should_be = said.quantity + sum(link.quantity for link in later)
+    should_be = said.quantity + sum(change.quantity for change in later)
     if not said.adopt:
         return Rebased(Outcome.COMPARED, 0, (f"variance {should_be - row.on_hand:+d}", *flags))
     row.through, row.counted_at = said.through, said.effective
@@ -240,17 +240,17 @@ def _is_out_of_reach(store: Rows, row: StockRow, said: Booked) -> bool:
     if max(row.summed, row.forgotten) <= said.effective - READ_WITHIN:
         return False
     oldest: dict[str, int] = {}
-    for link in history(store, row):
-        oldest[link.source] = min(link.sequence, oldest.get(link.source, link.sequence))
+    for change in history(store, row):
+        oldest[change.source] = min(change.sequence, oldest.get(change.source, change.sequence))
     return any(oldest.get(source, last + 2) > last + 1 for source, last in said.through.items())
 
 
-def _lacking(said: Booked, later: list[Link]) -> tuple[str, ...]:
+def _lacking(said: Booked, later: list[Change]) -> tuple[str, ...]:
     """In words, which events up to its time the book had not read."""
     missing: dict[str, set[int]] = {}
-    for link in later:
-        if link.effective <= said.effective and link.source in said.through:
-            missing.setdefault(link.source, set()).add(link.sequence)
+    for change in later:
+        if change.effective <= said.effective and change.source in said.through:
+            missing.setdefault(change.source, set()).add(change.sequence)
     return tuple(
         f"{said.source} lacks {source} {_ranges(sorted(numbers))}"
         for source, numbers in sorted(missing.items())

@@ -11,7 +11,7 @@ from models.instants import to_rfc3339
 from models.ledger import LedgerEntry
 from models.movements import UNSEQUENCED, Booked, CountClosed, Counted
 from models.outcomes import Outcome
-from models.stock import Link, StockRow, empty, is_after_count
+from models.stock import Change, StockRow, empty, is_after_count
 
 _SETS: Final = frozenset({Outcome.REBASED, Outcome.ADOPTED})
 
@@ -45,7 +45,7 @@ def explain(entries: list[LedgerEntry]) -> Explanation:
         for entry in entries[: places[-1]]
         if entry.deltas.get("on_hand")
         and entry.outcome not in _SETS
-        and is_after_count(row, _link(entry))
+        and is_after_count(row, _change(entry))
     ]
     start = base.on_hand - sum(entry.deltas["on_hand"] for entry in added)
     return Explanation(base, start, [*added, *entries[places[-1] + 1 :]])
@@ -65,10 +65,10 @@ def _as_stated(base: LedgerEntry) -> StockRow:
     return row
 
 
-def _link(entry: LedgerEntry) -> Link:
+def _change(entry: LedgerEntry) -> Change:
     said = entry.movement
     units = entry.deltas["on_hand"]
-    return Link(said.effective, units, said.source, said.epoch, said.sequence)
+    return Change(said.effective, units, said.source, said.epoch, said.sequence)
 
 
 def told(entry: LedgerEntry) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """The stock of one SKU at one location: buckets, and what deltas do to them."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Final
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Raw, Struct, field
 
 from models import rows
 from models.instants import HOUR, SECOND, Instant, to_datetime
@@ -35,15 +35,28 @@ UNKNOWN: Final = "unknown"
 SUSPECT: Final = "suspect"
 
 
-class Link(Struct, array_like=True, frozen=True, gc=False):
-    """A change of on_hand, and the one applied before it: a chain is cheap to grow and share."""
+class Change(Struct, array_like=True, frozen=True, gc=False):
+    """A change of on_hand, as it is kept for late counts."""
 
     effective: Instant
     quantity: int
     source: str
     epoch: int
     sequence: int
-    before: "Link | None" = None
+
+
+class Nested(Change, frozen=True, gc=False):
+    """A change and the one before it, as rows had them that no change has reached since."""
+
+    before: "Nested | None" = None
+
+
+NO_CHANGES: Final = Raw(b"[]")
+"""Changes are kept as they stand in the log: most are never looked at again."""
+
+_encode = msgspec.json.Encoder().encode
+_changes_of = msgspec.json.Decoder(list[Change]).decode
+_nested_of = msgspec.json.Decoder(Nested | None).decode
 
 
 class StockRow(Row, kw_only=True, omit_defaults=True):
@@ -85,7 +98,7 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     owed: dict[str, int] = field(default_factory=dict)
     """Units taken out of a bucket that did not have them, by bucket."""
     safety_at: tuple[Instant, int] | None = None
-    recent: Link | None = None
+    recent: Raw = NO_CHANGES
     recent_size: int = 0
     first_chunk: int = 0
     first_newest: Instant = NEVER
@@ -125,7 +138,7 @@ class HistoryRow(Row, kw_only=True):
 
     is_filed: ClassVar[bool] = True
 
-    links: Link | None
+    links: Raw
 
 
 class SumsRow(Row, kw_only=True):
@@ -200,70 +213,64 @@ def shift(
     before the row's last count is in that count already. `reverses`: it takes an earlier
     delta of that time back.
     """
-    link = Link(
-        at,
-        quantity,
-        movement.source,
-        movement.epoch,
-        REVERSES if reverses else movement.sequence,
-        row.recent,
-    )
-    row.recent = link
+    sequence = REVERSES if reverses else movement.sequence
+    change = Change(at, quantity, movement.source, movement.epoch, sequence)
+    row.recent = appended(row.recent, change)
     row.recent_size += 1
     if row.recent_size >= RECENT:
         file_recent(store, row)
-    doubtful = link.effective <= row.counted_at or row.through is not None
-    if doubtful and not is_after_count(row, link):
+    doubtful = change.effective <= row.counted_at or row.through is not None
+    if doubtful and not is_after_count(row, change):
         row.variance -= quantity
         return Outcome.ABSORBED_BY_COUNT
     row.on_hand += quantity
     return APPLIED
 
 
-def is_after_count(row: StockRow, link: Link) -> bool:
+def is_after_count(row: StockRow, change: Change) -> bool:
     """Whether a delta came after the row's last count, taken in [count_started, counted_at].
 
     Inside that interval sequence decides where the source is the count's own; else a
     negative delta is taken as after and a positive one as before: promise less. A book
     says itself how far it had read a source.
     """
-    if row.through is not None and link.source in row.through:
-        return link.sequence > row.through[link.source]
-    if link.effective > row.counted_at:
+    if row.through is not None and change.source in row.through:
+        return change.sequence > row.through[change.source]
+    if change.effective > row.counted_at:
         return True
-    if link.effective < row.count_started:
+    if change.effective < row.count_started:
         return False
     by = row.counted_by
-    if by is not None and by[0] == link.source and link.sequence >= 0:
-        return (link.epoch, link.sequence) > by[1:]
-    return (link.quantity < 0) != (link.sequence == REVERSES)
+    if by is not None and by[0] == change.source and change.sequence >= 0:
+        return (change.epoch, change.sequence) > by[1:]
+    return (change.quantity < 0) != (change.sequence == REVERSES)
 
 
-def is_uncertain(row: StockRow, link: Link) -> bool:
+def is_uncertain(row: StockRow, change: Change) -> bool:
     """Whether only caution decided on which side of the row's count a delta stands."""
     by = row.counted_by
-    inside = row.count_started <= link.effective <= row.counted_at
-    named = row.through is not None and link.source in row.through
-    return inside and not named and (by is None or by[0] != link.source)
+    inside = row.count_started <= change.effective <= row.counted_at
+    named = row.through is not None and change.source in row.through
+    return inside and not named and (by is None or by[0] != change.source)
 
 
 def file_recent(store: Rows, row: StockRow) -> None:
     key = history_key(row, row.next_chunk)
     store.put(key, HistoryRow(version=row.version, links=row.recent))
     row.next_chunk += 1
-    row.recent, row.recent_size = None, 0
+    row.recent, row.recent_size = NO_CHANGES, 0
     horizon = row.newest - HISTORY
     while row.first_chunk < row.next_chunk - 1:
         is_full = row.next_chunk - row.first_chunk > MAX_CHUNKS
         if row.first_newest >= horizon and not is_full:
             break
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
-        links = unlinked(oldest.links) if oldest is not None else []
-        row.first_newest = max((link.effective for link in links), default=NEVER)
+        changes = changes_of(oldest.links) if oldest is not None else []
+        row.first_newest = max((change.effective for change in changes), default=NEVER)
         if row.first_newest >= horizon:
             if not is_full:
                 break
-            _sum_up(store, row, links)
+            _sum_up(store, row, changes)
         else:
             row.forgotten = max(row.forgotten, row.first_newest)
         store.delete(history_key(row, row.first_chunk), row.version)
@@ -272,19 +279,19 @@ def file_recent(store: Rows, row: StockRow) -> None:
     _forget_sums(store, row, horizon)
 
 
-def _sum_up(store: Rows, row: StockRow, links: list[Link]) -> None:
-    blocks: dict[int, list[Link]] = {}
-    for link in links:
-        blocks.setdefault(link.effective // BLOCK, []).append(link)
-        row.summed = max(row.summed, link.effective)
+def _sum_up(store: Rows, row: StockRow, changes: list[Change]) -> None:
+    blocks: dict[int, list[Change]] = {}
+    for change in changes:
+        blocks.setdefault(change.effective // BLOCK, []).append(change)
+        row.summed = max(row.summed, change.effective)
     for block, added in blocks.items():
         known = store.get(sums_key(row, block), SumsRow)
         minutes = dict(known.minutes) if known is not None else {}
-        for link in added:
-            left, came = minutes.get(link.effective // MINUTE, (0, 0))
-            minutes[link.effective // MINUTE] = (
-                left + min(0, link.quantity),
-                came + max(0, link.quantity),
+        for change in added:
+            left, came = minutes.get(change.effective // MINUTE, (0, 0))
+            minutes[change.effective // MINUTE] = (
+                left + min(0, change.quantity),
+                came + max(0, change.quantity),
             )
         store.put(sums_key(row, block), SumsRow(version=row.version, minutes=minutes))
         if block not in row.blocks:
@@ -313,22 +320,29 @@ def sums_key(row: StockRow, block: int) -> str:
     return rows.key("sums", row.sku, row.location, block)
 
 
-def unlinked(link: Link | None) -> list[Link]:
-    """The links of a chain, in the order they were applied."""
-    links = []
-    while link is not None:
-        links.append(link)
-        link = link.before
-    links.reverse()
-    return links
+def changes_of(kept: Raw) -> list[Change]:
+    """The changes that are kept, in the order they were applied."""
+    if not is_nested(kept):
+        return _changes_of(kept)
+    changes = []
+    one: Nested | None = _nested_of(kept)
+    while one is not None:
+        changes.append(Change(one.effective, one.quantity, one.source, one.epoch, one.sequence))
+        one = one.before
+    return changes[::-1]
 
 
-def linked(links: Iterable[Link]) -> Link | None:
-    """A chain of the same changes, in the order given."""
-    chain = None
-    for one in links:
-        chain = Link(one.effective, one.quantity, one.source, one.epoch, one.sequence, chain)
-    return chain
+def is_nested(kept: Raw) -> bool:
+    """Whether the changes are kept in the form of before, each within the next."""
+    return memoryview(kept)[1] not in b"[]"
+
+
+def appended(kept: Raw, change: Change) -> Raw:
+    """What is kept, and one more."""
+    if is_nested(kept):
+        return Raw(_encode([*changes_of(kept), change]))
+    before = bytes(kept)[:-1]
+    return Raw(b"%b%b%b]" % (before, b"," if len(before) > 1 else b"", _encode(change)))
 
 
 def history_key(row: StockRow, chunk: int) -> str:
@@ -336,11 +350,11 @@ def history_key(row: StockRow, chunk: int) -> str:
     return f"history{rows.stock_key(row.sku, row.location)[len('stock') :]}|{chunk}"
 
 
-def history(store: Rows, row: StockRow) -> list[Link]:
+def history(store: Rows, row: StockRow) -> list[Change]:
     """Every delta that is kept, in the order it was applied."""
-    filed: list[Link] = []
+    filed: list[Change] = []
     for chunk in range(row.first_chunk, row.next_chunk):
         page = store.get(history_key(row, chunk), HistoryRow)
         if page is not None:
-            filed += unlinked(page.links)
-    return filed + unlinked(row.recent)
+            filed += changes_of(page.links)
+    return filed + changes_of(row.recent)

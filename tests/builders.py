@@ -4,6 +4,8 @@ import itertools
 import json
 from typing import Any
 
+from msgspec import Raw
+
 _ids = itertools.count(1)
 
 DAY = "2026-11-02"
@@ -12,6 +14,14 @@ DAY = "2026-11-02"
 def moment(text: str, day: str = DAY) -> str:
     """`09:00` or `09:00:01` of the day, in UTC, as RFC 3339."""
     return text if "T" in text else f"{day}T{text}{':00' if text.count(':') == 1 else ''}Z"
+
+
+def nested(*changes: tuple[int, int, str, int, int]) -> Raw:
+    """Changes of on_hand as rows had them once, each within the next."""
+    kept: list[Any] | None = None
+    for change in changes:
+        kept = [*change, kept]
+    return Raw(json.dumps(kept, separators=(",", ":")).encode())
 
 
 def event(

@@ -158,6 +158,12 @@ class Pipeline:
         partition = self.state["inventory", self.routing.of(sku)[1]]
         return rows.decode(partition.encoded[rows.stock_key(sku, location)], StockRow)
 
+    def keep(self, row: StockRow) -> None:
+        """Have `row` in place of the one in the state."""
+        partition = self.state["inventory", self.routing.of(row.sku)[1]]
+        partition.undo()
+        partition.encoded[rows.stock_key(row.sku, row.location)] = rows.encode(row)
+
     def source(self, source: str, topic: str = topics.POS_SALES) -> SourceRow:
         partition = self.state["intake", self.routing.of(source)[1]]
         return rows.decode(partition.encoded[source_key(topic, source)], SourceRow)

@@ -30,7 +30,16 @@ from models.ledger import LedgerEntry
 from models.movements import Delta
 from models.normalization import content_hash
 from models.pacing import READER_BYTES
-from models.stock import RECENT, HistoryRow, Link, StockRow, empty, history_key
+from models.stock import (
+    NO_CHANGES,
+    RECENT,
+    Change,
+    HistoryRow,
+    StockRow,
+    appended,
+    empty,
+    history_key,
+)
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
 SOURCES: Final = f"{peers.NAME}-sources-changelog"
@@ -177,14 +186,15 @@ class Inventory:
                     quantity, bucket = moved.quantity, moved.bucket
                     if bucket == "on_hand":
                         row.on_hand += quantity
-                        row.recent = Link(at, quantity, moved.source, 0, moved.sequence, row.recent)
+                        change = Change(at, quantity, moved.source, 0, moved.sequence)
+                        row.recent = appended(row.recent, change)
                         row.recent_size += 1
                         if row.recent_size == RECENT:
                             name = history_key(row, row.next_chunk).encode()
                             chunk = HistoryRow(version=version, links=row.recent)
                             state.append((name, rows.encode(chunk)))
                             row.next_chunk += 1
-                            row.recent, row.recent_size = None, 0
+                            row.recent, row.recent_size = NO_CHANGES, 0
                     else:
                         row.quality_control += quantity
                     changed[key] = row

@@ -9,15 +9,19 @@ from libc.string cimport memcpy
 
 from models.native.slots cimport field, number, place_of, set_field
 from models.native.text cimport (
-    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take, text_of,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take,
 )
 
+import msgspec
+
 from models import stock
-from models.stock import Link, StockRow, file_recent
+from models.stock import StockRow, file_recent
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
     void* PyUnicode_DATA(object text)
+
+cdef object Raw = msgspec.Raw
 
 cdef enum:
     NO_STREAM = -1
@@ -101,6 +105,7 @@ cdef class PlainDeltas:
     cdef dict _changed
     cdef dict _origins
     cdef Pack _entries
+    cdef Text _text
     cdef long long _stream
     cdef long long _absorbed
     cdef long long _weight
@@ -119,6 +124,7 @@ cdef class PlainDeltas:
     def __init__(self, bint trust_origins):
         self._trust_origins = trust_origins
         self._full = stock.RECENT
+        self._text = Text()
         self.taken = self.skipped = 0
 
     def begin(
@@ -182,7 +188,7 @@ cdef class PlainDeltas:
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
         cdef str key
-        cdef object row, effective
+        cdef object row, effective, changes = None
         cdef long long has, previous, promised, version, size
         cdef Py_ssize_t bucket
         cdef bint counts = equals(delta.bucket, b"on_hand", 7)
@@ -206,6 +212,9 @@ cdef class PlainDeltas:
             if delta.effective <= number(row, COUNTED_AT) or field(row, THROUGH) is not None:
                 return False
             bucket = ON_HAND
+            changes = self._appended(field(row, LATEST), delta)
+            if changes is None:
+                return False
         else:
             bucket = _bucket(delta.bucket)
             if bucket < 0 or field(row, OWED):
@@ -225,10 +234,7 @@ cdef class PlainDeltas:
             set_field(row, NEWEST, effective)
         if counts:
             size = number(row, LATEST_SIZE) + 1
-            set_field(row, LATEST, Link(
-                effective, delta.quantity, text_of(delta.source), delta.epoch, delta.sequence,
-                field(row, LATEST),
-            ))
+            set_field(row, LATEST, changes)
             set_field(row, LATEST_SIZE, size)
             if size >= self._full:
                 file_recent(self._rows, row)
@@ -242,6 +248,29 @@ cdef class PlainDeltas:
             self._promise_moved(row, version)
         self.taken += 1
         return True
+
+    cdef object _appended(self, kept, Delta* delta):
+        """What `models.stock.appended` gives; None where that has to change the form."""
+        cdef Text text = self._text
+        text.size = 0
+        text.put_buffer(kept)
+        text.size -= 1
+        if text.size < 1 or (text.size > 1 and text.start[1] != c"["):
+            return None
+        if text.size > 1:
+            text.put_one(c",")
+        text.put_one(c"[")
+        text.put_integer(delta.effective)
+        text.put_one(c",")
+        text.put_integer(delta.quantity)
+        text.put(b',"', 2)
+        text.put_span(delta.source)
+        text.put(b'",', 2)
+        text.put_integer(delta.epoch)
+        text.put_one(c",")
+        text.put_integer(delta.sequence)
+        text.put(b"]]", 2)
+        return Raw(text.taken())
 
     cdef bint _is_new(self, Delta* delta) except -1:
         cdef long long stream = (delta.topic << 16) | delta.partition

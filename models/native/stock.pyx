@@ -7,7 +7,7 @@ from models.native.slots cimport field, holds, number, place_of
 from models.native.text cimport Text
 
 from models import rows
-from models.stock import KNOWN, UNKNOWN, HistoryRow, Link, StockRow
+from models.stock import KNOWN, UNKNOWN, HistoryRow, StockRow
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
@@ -77,13 +77,6 @@ cdef Py_ssize_t NEWEST = place_of(StockRow, "newest")
 cdef Py_ssize_t HISTORY_VERSION = place_of(HistoryRow, "version")
 cdef Py_ssize_t HISTORY_LINKS = place_of(HistoryRow, "links")
 
-cdef Py_ssize_t LINK_EFFECTIVE = place_of(Link, "effective")
-cdef Py_ssize_t LINK_QUANTITY = place_of(Link, "quantity")
-cdef Py_ssize_t LINK_SOURCE = place_of(Link, "source")
-cdef Py_ssize_t LINK_EPOCH = place_of(Link, "epoch")
-cdef Py_ssize_t LINK_SEQUENCE = place_of(Link, "sequence")
-cdef Py_ssize_t LINK_BEFORE = place_of(Link, "before")
-
 cdef bytes STATUS_KNOWN = b'"status":"%s"' % KNOWN.encode()
 cdef bytes STATUS_UNKNOWN = b'"status":"%s"' % UNKNOWN.encode()
 cdef long long FIRST_DAY = 0
@@ -107,8 +100,7 @@ def write_history(row):
     text.put(b'{"version":', 11)
     text.put_integer(number(row, HISTORY_VERSION))
     text.put(b',"links":', 9)
-    if not _put_chain(text, field(row, HISTORY_LINKS)):
-        return write_generally(row)
+    text.put_buffer(field(row, HISTORY_LINKS))
     text.put_one(c"}")
     return text.taken()
 
@@ -175,10 +167,9 @@ cdef bint _write(Text text, row) except -1:
         if not _put_text(text, field(row, _optional[COUNT])):
             return False
     _put_optional(text, row, VARIANCE, b',"variance":', 12)
-    if field(row, _optional[LATEST]) is not None:
+    if not holds(row, _optional[LATEST], _default[LATEST]):
         text.put(b',"recent":', 10)
-        if not _put_chain(text, field(row, _optional[LATEST])):
-            return False
+        text.put_buffer(field(row, _optional[LATEST]))
     _put_optional(text, row, LATEST_SIZE, b',"recent_size":', 15)
     _put_optional(text, row, FIRST_CHUNK, b',"first_chunk":', 15)
     _put_optional(text, row, FIRST_NEWEST, b',"first_newest":', 16)
@@ -215,29 +206,6 @@ cdef bint _put_counted_by(Text text, row) except -1:
     text.put_one(c",")
     text.put_integer(<long long>by[2])
     text.put_one(c"]")
-    return True
-
-
-cdef bint _put_chain(Text text, link) except -1:
-    cdef int depth = 0
-    while link is not None:
-        text.put_one(c"[")
-        text.put_integer(number(link, LINK_EFFECTIVE))
-        text.put_one(c",")
-        text.put_integer(number(link, LINK_QUANTITY))
-        text.put_one(c",")
-        if not _put_text(text, field(link, LINK_SOURCE)):
-            return False
-        text.put_one(c",")
-        text.put_integer(number(link, LINK_EPOCH))
-        text.put_one(c",")
-        text.put_integer(number(link, LINK_SEQUENCE))
-        text.put_one(c",")
-        link = field(link, LINK_BEFORE)
-        depth += 1
-    text.put(b"null", 4)
-    for _ in range(depth):
-        text.put_one(c"]")
     return True
 
 

@@ -4,6 +4,7 @@
 # ASCII, a number with a fraction): it is for the general decoder to say whether that is good.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp, memcpy
@@ -119,6 +120,15 @@ cdef class Text:
         memcpy(self.start + self.size, at, size)
         self.size += size
         return 0
+
+    cdef inline int put_buffer(self, holder) except -1:
+        """All bytes of an object that has them."""
+        cdef Py_buffer held
+        PyObject_GetBuffer(holder, &held, PyBUF_SIMPLE)
+        try:
+            return self.put(<const char*>held.buf, held.len)
+        finally:
+            PyBuffer_Release(&held)
 
     cdef inline int put_span(self, Span span) except -1:
         return self.put(span.at, span.size)

@@ -338,3 +338,19 @@ def test_a_burst_of_one_source_leaves_the_same_rows_of_hashes_and_of_history():
     both.run(300)
     assert both.taken()[0] > 1_900
     assert both.agree()
+
+
+def test_changes_that_are_kept_in_the_form_of_before_are_added_to_the_same():
+    both = Both()
+    both.open("p")
+    both.run()
+    before = both.taken()[1]
+    at = 1_793_610_000_000_000
+    for pipeline in (both.compiled, both.general):
+        row = pipeline.stock_row()
+        row.recent, row.recent_size = b.nested((at, -1, "q", 0, 1), (at, -2, "q", 0, 2)), 2
+        pipeline.keep(row)
+    both.send(*(b.sale("p", sequence, "09:00") for sequence in range(2, 12)))
+    both.run(4)
+    assert both.agree()
+    assert both.taken()[1] == before + 9

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from models import movements as m
 from models import stock
 from models.inventory import transition
-from models.rows import Memory, encode, stock_key
+from models.rows import Memory, decode, encode, stock_key
 from models.stock import StockRow
+from tests import builders as b
 
 NOON = 1_793_606_400_000_000
 
@@ -122,6 +123,18 @@ def test_history_goes_back_two_days_and_an_older_count_is_refused():
     row.count(-60 * 24 * 3, 5, sequence=2)
     assert row.outcomes[-1] == "count_beyond_history"
     assert row.row.on_hand == 100
+
+
+def test_changes_that_are_kept_in_the_form_of_before_are_found_and_added_to():
+    row = Row().count(-600, 100)
+    before = b.nested((NOON, -1, "p", 0, 1), (NOON + 60_000_000, -2, "p", 0, 2))
+    kept = row.row
+    kept.on_hand, kept.recent, kept.recent_size = 97, before, 2
+    assert decode(encode(kept), StockRow).recent == before
+    row.delta(2, -4, sequence=3)
+    assert [change.quantity for change in stock.history(row.store, row.row)] == [-1, -2, -4]
+    row.count(0.5, 50, sequence=2)
+    assert row.row.on_hand == 44
 
 
 def test_the_count_that_opens_a_row_applies_whatever_its_age():
