@@ -200,6 +200,11 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
         timeline=sorted([*stages, told], key=_when) if stages else [told],
     )
     flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
+    if known is None and told.stage == "disposed":
+        # The commonest, hence written out: what came in, and how much of it, is what it says.
+        bucket = _BUCKET_OF_DISPOSITION[told.disposition or "quarantine"]
+        moves = [(told.at, told.location, bucket, told.quantity, False)] if bucket else []
+        return Judged(Outcome.IMPLIED_RECEIPT, key, row, moves, flags)
     now = row.now()
     outcome = _outcome(Return(stages), now, row, told)
     if known is None:
