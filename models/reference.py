@@ -155,8 +155,16 @@ class Reference:
         self._catalog = catalog
         self.offsets = offsets
         self.plain = not any(offsets.values())
+        self._is_read = False
         self._own_codes: dict[str, bool] = {}
         self._passing: dict[str, bool] = {}
+
+    def is_read(self) -> bool:
+        """Whether the catalog has all of it by now; before that nothing may be looked up."""
+        if not self._is_read:
+            ends = self._catalog.ends
+            self._is_read = all(ends.get(topic, 0) >= end for topic, end in self.offsets.items())
+        return self._is_read
 
     def _find(self, kind: str, name: str) -> Facts | None:
         versions = self._catalog.versions(kind, name)

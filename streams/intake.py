@@ -38,9 +38,9 @@ from models.reading import Held, Reading, ReadLine, read
 from models.reference import Catalog, Reference
 from models.rows import version
 from streams.controls import REFERENCE_KEY, beat, move_reference, open_epoch
-from streams.dead_letters import bury, bury_if_too_large
+from streams.dead_letters import MAX_RECORD_BYTES, bury, bury_if_too_large
 from streams.engine.partition import Partition
-from streams.engine.stage import Raw, Work
+from streams.engine.stage import MAX_STEP_WEIGHT, Raw, Work
 from streams.holding import HeldRow, Holding, epoch_want, held_key, sale_want
 from streams.packing import Packing
 from streams.routing import Routing
@@ -122,6 +122,8 @@ class Intake:
     def closed(self, number: int) -> None:
         """Forget what was derived, and what the unfinished step would have sent."""
         self._packing.drop()
+        for plain in self._plain.values():
+            plain.forget()
         self._holding.pop(number, None)
         for topic in self.inputs:
             self._references.pop((number, topic), None)
@@ -142,13 +144,21 @@ class Intake:
     def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
         """Take plain events as far as they go."""
         plain = self._plain.get(work.topic)
-        if plain is None:
-            return 0
         reference = self._references[work.partition.number, work.topic]
-        return plain.take_run(records, start, work, reference)
+        if plain is None or not reference.is_read():
+            return 0
+        if work.topic in work.partition.position.cursor:
+            return 0
+        return plain.take_run(records, start, work, reference, MAX_RECORD_BYTES, MAX_STEP_WEIGHT)
 
     def absorb(self, work: Work, record: Raw) -> bool:
-        """Take one record: an event, or an array of events of one source."""
+        """Take one record: an event, or an array of events of one source.
+
+        False where it waits for reference data that is still to be read.
+        """
+        if not self._references[work.partition.number, work.topic].is_read():
+            return _wait(work)
+        work.partition.position.cursor.pop(work.topic, None)
         if bury_if_too_large(work, self._routing, record):
             return True
         decoder = self._decoders[work.topic]
@@ -464,7 +474,7 @@ class Intake:
         reference = self._references[number, work.topic]
         moved = move_reference(self.catalog, reference, event)
         if moved is None:
-            return False
+            return _wait(work)
         if moved is not reference:
             self._references[number, work.topic] = moved
             work.partition.position.reference[work.topic] = moved.offsets
@@ -474,6 +484,12 @@ class Intake:
     def _bury(self, element: Element, code: Code, reason: str) -> None:
         work, record = element.work, element.record
         bury(work, self._routing, record, code, reason, element.index, element.original)
+
+
+def _wait(work: Work) -> bool:
+    """The record comes again; what was forgotten before it stays as it is."""
+    work.partition.position.cursor[work.topic] = 0
+    return False
 
 
 def _nothing_more(

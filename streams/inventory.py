@@ -102,6 +102,8 @@ class Inventory:
 
     def closed(self, number: int) -> None:
         """Forget what was derived."""
+        if self._plain is not None:
+            self._plain.forget()
         self._allocations.pop(number, None)
         self._entries.pop(number, None)
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from models import topics
 from models.reference import Catalog
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 1.0
 
 
 class References:
@@ -39,7 +43,11 @@ class References:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            await self._take(consumer)
+            try:
+                await self._take(consumer)
+            except KafkaError as error:
+                log.warning("reference topics: %r; asked again in a second", error)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _take(self, consumer: AIOKafkaConsumer) -> None:
         for tp, records in (await consumer.getmany(timeout_ms=200)).items():

@@ -20,5 +20,12 @@ class PlainEvents:
         place: Callable[[str], tuple[bytes, int]],
     ) -> None: ...
     def take_run(
-        self, records: Sequence[Record], start: int, work: Any, reference: Reference
+        self,
+        records: Sequence[Record],
+        start: int,
+        work: Any,
+        reference: Reference,
+        longest: int,
+        heaviest: int,
     ) -> int: ...
+    def forget(self) -> None: ...

@@ -12,7 +12,7 @@ import xxhash
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 
-from models.native.slots cimport field, number, place_of, set_field
+from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
@@ -191,6 +191,8 @@ cdef class PlainEvents:
     cdef object _reference
     cdef bint _plain_codes
     cdef long long _hashes
+    cdef long long _longest
+    cdef bint _is_full
 
     def __cinit__(self):
         self._lines = NULL
@@ -208,14 +210,20 @@ cdef class PlainEvents:
         self._text = Text()
         self.taken = 0
 
-    def take_run(self, list records, Py_ssize_t start, work, reference):
+    def take_run(
+        self, list records, Py_ssize_t start, work, reference, long long longest,
+        long long heaviest,
+    ):
         """Take records from `start` on until one is not a plain event; how many were taken.
 
-        That one has changed nothing.
+        That one has changed nothing. A record of more than `longest` bytes is not plain, nor one
+        before which documents are to be forgotten; once changed rows weigh more than `heaviest`,
+        no more are taken.
         """
         cdef Py_ssize_t place = start
         cdef long long now = work.now, received
         cdef bint documents = work.documents is not None
+        self._longest, self._is_full = longest, False
         self._rows = work.partition
         self._live, self._changed = self._rows.live, self._rows.changed
         self._own = self._rows.number
@@ -225,17 +233,23 @@ cdef class PlainEvents:
         while place < len(records):
             record = records[place]
             received = <long long>record.timestamp * 1000
-            if documents:
-                work.begin(record)
-                now = work.now
-            elif received > now:
+            if received > now:
                 now = received
+            if documents and now >= <long long>work.documents.due:
+                break
             if not self._take(record, record.offset, received, now):
                 break
             place += 1
+            if self._is_full and self._rows.weight > heaviest:
+                break
+            self._is_full = False
         work.now = now
         self.taken += place - start
         return place - start
+
+    def forget(self):
+        """Let go of the rows of the last run."""
+        self._rows = self._live = self._changed = self._reference = None
 
     cdef bint _take(self, record, long long offset, long long received, long long now) except -1:
         cdef Event event
@@ -244,6 +258,8 @@ cdef class PlainEvents:
         cdef str row_key
         value, key = record.value, record.key
         if type(value) is not bytes or type(key) is not bytes:
+            return False
+        if PyBytes_GET_SIZE(value) > self._longest:
             return False
         reader.at = PyBytes_AS_STRING(value)
         reader.end = reader.at + PyBytes_GET_SIZE(value)
@@ -275,7 +291,7 @@ cdef class PlainEvents:
         epoch = epochs[len(epochs) - 1]
         if number(epoch, EPOCH) != event.epoch or number(epoch, LAST) + 1 != event.sequence:
             return False
-        if event.time.at > received + TOO_FAR:
+        if event.time.at > received + TOO_FAR or not is_small(number(epoch, UNITS)):
             return False
         skew = field(row, SKEW)
         if event.sent.at or skew is not None:
@@ -291,6 +307,7 @@ cdef class PlainEvents:
         set_field(row, NOW, now)
         if row_key not in self._changed:
             self._rows.put(row_key, row)
+            self._is_full = True
         sequence = event.sequence
         set_field(epoch, LAST, sequence)
         for place in range(event.lines):

@@ -7,9 +7,9 @@
 
 from libc.string cimport memcpy
 
-from models.native.slots cimport field, number, place_of, set_field
+from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
-    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_value, take,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
 )
 
 import msgspec
@@ -60,6 +60,18 @@ cdef struct Delta:
     Span cause
     Span bucket
     long long quantity
+
+
+cdef struct Units:
+    # What a ledger entry tells of a row.
+    long long on_hand
+    long long reserved
+    long long quality_control
+    long long damaged
+    long long in_transit
+    long long incoming
+    long long safety_stock
+    long long variance
 
 
 cdef bint read_delta(Reader* reader, Delta* delta) noexcept nogil:
@@ -146,6 +158,12 @@ cdef class PlainDeltas:
         if not take(&self._reader, c"["):
             raise ValueError("a record of movements is an array")
 
+    def forget(self):
+        """Let go of the rows of the last record."""
+        self._rows = self._live = self._changed = self._origins = self._entries = None
+        self._promise_moved = self._value = None
+        self._element.size = 0
+
     @property
     def element(self):
         """The movement that is not plain, as it stands in the record."""
@@ -167,10 +185,10 @@ cdef class PlainDeltas:
             if self.index >= 0 and not take(&self._reader, c","):
                 break
             if self.index < 0 and take(&self._reader, c"]"):
-                return False
+                return self._at_end()
             self.index += 1
             reader = self._reader
-            self._element.at = reader.at
+            self._element.at, self._element.size = reader.at, 0
             if read_delta(&reader, &delta):
                 self._reader = reader
                 self._element.size = reader.at - self._element.at
@@ -183,12 +201,19 @@ cdef class PlainDeltas:
             return True
         if not take(&self._reader, c"]"):
             raise ValueError("a record of movements does not end")
+        return self._at_end()
+
+    cdef bint _at_end(self) except -1:
+        skip_space(&self._reader)
+        if self._reader.at != self._reader.end:
+            raise ValueError("a record of movements goes on after its end")
         return False
 
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
         cdef str key
         cdef object row, effective, changes = None
+        cdef Units units
         cdef long long has, previous, promised, version, size
         cdef Py_ssize_t bucket
         cdef bint counts = equals(delta.bucket, b"on_hand", 7)
@@ -206,22 +231,29 @@ cdef class PlainDeltas:
             row = self._live.get(key)
         if row is None:
             row = self._rows.get(key, StockRow)
-        if type(row) is not StockRow:
+        if type(row) is not StockRow or field(row, THROUGH) is not None:
+            return False
+        if not _read_units(row, &units):
             return False
         if counts:
-            if delta.effective <= number(row, COUNTED_AT) or field(row, THROUGH) is not None:
+            if delta.effective <= number(row, COUNTED_AT):
                 return False
             bucket = ON_HAND
+            has = units.on_hand = units.on_hand + delta.quantity
             changes = self._appended(field(row, LATEST), delta)
             if changes is None:
                 return False
         else:
-            bucket = _bucket(delta.bucket)
-            if bucket < 0 or field(row, OWED):
+            if equals(delta.bucket, b"damaged", 7):
+                bucket = DAMAGED
+                has = units.damaged = units.damaged + delta.quantity
+            elif equals(delta.bucket, b"quality_control", 15):
+                bucket = QUALITY_CONTROL
+                has = units.quality_control = units.quality_control + delta.quantity
+            else:
                 return False
-        has = number(row, bucket) + delta.quantity
-        if not counts and has < 0:
-            return False
+            if has < 0 or field(row, OWED):
+                return False
         if is_new:
             self._absorbed = delta.ordinal
         version = self._base + self.index
@@ -243,7 +275,7 @@ cdef class PlainDeltas:
             # What `put` does with a row that is there and stays.
             self._changed[key] = row
             self._weight += ROW_WEIGHT
-        self._tell(delta, row, version, previous, counts)
+        self._tell(delta, &units, version, previous, counts)
         if self._promise_moved is not None and _promise(row) != promised:
             self._promise_moved(row, version)
         self.taken += 1
@@ -287,7 +319,7 @@ cdef class PlainDeltas:
         return 0
 
     cdef int _tell(
-        self, Delta* delta, row, long long version, long long previous, bint counts
+        self, Delta* delta, Units* units, long long version, long long previous, bint counts
     ) except -1:
         """The ledger entry of a delta that was applied."""
         cdef Text entry = self._entries.next()
@@ -307,24 +339,38 @@ cdef class PlainDeltas:
             entry.put(b"},", 2)
         else:
             entry.put(b",{},", 4)
-        entry.put_integer(number(row, ON_HAND))
+        entry.put_integer(units.on_hand)
         entry.put_one(c",")
-        entry.put_integer(number(row, RESERVED))
+        entry.put_integer(units.reserved)
         entry.put_one(c",")
-        entry.put_integer(number(row, QUALITY_CONTROL))
+        entry.put_integer(units.quality_control)
         entry.put_one(c",")
-        entry.put_integer(number(row, DAMAGED))
+        entry.put_integer(units.damaged)
         entry.put_one(c",")
-        entry.put_integer(number(row, IN_TRANSIT))
+        entry.put_integer(units.in_transit)
         entry.put_one(c",")
-        entry.put_integer(number(row, INCOMING))
+        entry.put_integer(units.incoming)
         entry.put_one(c",")
-        entry.put_integer(number(row, SAFETY_STOCK))
+        entry.put_integer(units.safety_stock)
         entry.put_one(c",")
-        entry.put_integer(number(row, VARIANCE))
+        entry.put_integer(units.variance)
         entry.put_one(c",")
         entry.put_span(self._element)
         return entry.put(b",[]]", 4)
+
+
+cdef bint _read_units(row, Units* units) except -1:
+    """Whether they can all be counted on with."""
+    units.on_hand, units.reserved = number(row, ON_HAND), number(row, RESERVED)
+    units.quality_control, units.damaged = number(row, QUALITY_CONTROL), number(row, DAMAGED)
+    units.in_transit, units.incoming = number(row, IN_TRANSIT), number(row, INCOMING)
+    units.safety_stock, units.variance = number(row, SAFETY_STOCK), number(row, VARIANCE)
+    return (
+        is_small(units.on_hand) and is_small(units.reserved)
+        and is_small(units.quality_control) and is_small(units.damaged)
+        and is_small(units.in_transit) and is_small(units.incoming)
+        and is_small(units.safety_stock) and is_small(units.variance)
+    )
 
 
 cdef long long _promise(row) except? -1:
@@ -359,10 +405,3 @@ cdef bint _is_whole(Span span) noexcept nogil:
             return 0
     return 1
 
-
-cdef Py_ssize_t _bucket(Span name) noexcept nogil:
-    if equals(name, b"quality_control", 15):
-        return QUALITY_CONTROL
-    if equals(name, b"damaged", 7):
-        return DAMAGED
-    return -1

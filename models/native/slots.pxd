@@ -12,7 +12,13 @@ cdef extern from *:
     """
     #include <Python.h>
     #include <structmember.h>
+
+    /* Beyond it a number is for Python, which has no largest one. */
+    #define LARGEST (1LL << 62)
     """
+    const long long LARGEST
+    long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
+
     ctypedef struct PyMemberDef:
         Py_ssize_t offset
     ctypedef struct PyMemberDescrObject:
@@ -32,7 +38,14 @@ cdef inline object field(object struct, Py_ssize_t place):
 
 
 cdef inline long long number(object struct, Py_ssize_t place) except? -1:
-    return <long long>field(struct, place)
+    """A whole number; beyond LARGEST where it is none that can be counted on with."""
+    cdef int overflow
+    cdef long long found = PyLong_AsLongLongAndOverflow(field(struct, place), &overflow)
+    return found if not overflow else overflow * LARGEST
+
+
+cdef inline bint is_small(long long number) noexcept nogil:
+    return -LARGEST < number < LARGEST
 
 
 cdef inline void set_field(object struct, Py_ssize_t place, object value) noexcept:

@@ -3,7 +3,7 @@
 
 from cpython.object cimport PyObject
 
-from models.native.slots cimport field, holds, number, place_of
+from models.native.slots cimport field, holds, is_small, number, place_of
 from models.native.text cimport Text
 
 from models import rows
@@ -110,7 +110,7 @@ cdef bint _write(Text text, row) except -1:
     cdef long long safety = number(row, SAFETY_STOCK), newest = number(row, NEWEST)
     cdef long long available = 0, shortfall = 0
     cdef bint opened = field(row, _optional[OPENED]) is True
-    if not FIRST_DAY <= newest < LAST_DAY or not _has_defaults(row):
+    if not FIRST_DAY <= newest < LAST_DAY or not _has_defaults(row) or not _is_countable(row):
         return False
     if opened:
         available = on_hand - reserved - safety
@@ -176,6 +176,16 @@ cdef bint _write(Text text, row) except -1:
     _put_optional(text, row, NEXT_CHUNK, b',"next_chunk":', 14)
     text.put_one(c"}")
     return True
+
+
+cdef bint _is_countable(row) except -1:
+    return (
+        is_small(number(row, ON_HAND)) and is_small(number(row, RESERVED))
+        and is_small(number(row, QUALITY_CONTROL)) and is_small(number(row, DAMAGED))
+        and is_small(number(row, IN_TRANSIT)) and is_small(number(row, INCOMING))
+        and is_small(number(row, SAFETY_STOCK)) and is_small(number(row, _optional[VARIANCE]))
+        and is_small(number(row, _optional[COUNTED]))
+    )
 
 
 cdef bint _has_defaults(row) except -1:

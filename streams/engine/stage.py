@@ -98,10 +98,10 @@ class Stage(Protocol):
         """Take what can be taken at once of `records`, from `start` on; how many that is."""
 
     def absorb(self, work: Work, record: Raw) -> bool:
-        """Take one record into rows and outputs; False where only a part of it was done.
+        """Take one record into rows and outputs; False where only a part of it was done, or none.
 
-        A part that is done is named by the position's cursor, and the same record comes
-        again, in another step, for the rest.
+        The position's cursor says how much that is, and the same record comes again, in another
+        step, for the rest.
         """
 
     def finish(self, work: Work) -> None:
@@ -124,18 +124,18 @@ def absorb(stage: Stage, work: Work, records: list[Raw]) -> int:
     while place < number and records[place].offset <= absorbed:
         place += 1
     while place < number and partition.weight <= MAX_STEP_WEIGHT:
-        done = stage.absorb_run(work, records, place)
-        if not done:
-            record = records[place]
-            work.begin(record)
-            try:
-                whole = stage.absorb(work, record)
-            except Exception as error:
-                error.add_note(f"at {topic}/{partition.number} offset {record.offset}")
-                raise
-            if not whole:
-                return place
-            done = 1
+        where = "from"
+        try:
+            done = stage.absorb_run(work, records, place)
+            if not done:
+                where = "at"
+                work.begin(records[place])
+                if not stage.absorb(work, records[place]):
+                    return place
+                done = 1
+        except Exception as error:
+            error.add_note(f"{where} {topic}/{partition.number} offset {records[place].offset}")
+            raise
         # What rows grow by came in by records: with this, the weight bounds the batch.
         partition.weight += size_of(records[place : place + done])
         place += done

@@ -55,6 +55,12 @@ what is fresh: how long that was tells how busy all are, broker and readers too.
 SAVE_WEIGHT = MAX_STEP_WEIGHT // 2
 """Bytes of changed rows at which a partition's state is saved, whatever else waits."""
 
+SAVE_ALL_WEIGHT = 4 * MAX_STEP_WEIGHT
+"""The same of all partitions: their batches may go in one request, which has an end."""
+
+ABSORB_AGAIN_SECONDS = 0.02
+"""The pause before a record is looked at again that waits for something else."""
+
 LOOK_SECONDS = 1.0
 """How often an idle stage looks at the ends of its state logs; a busy one sees by its acks."""
 
@@ -75,6 +81,7 @@ class Step:
         self.bytes = 0
         self.spent = 0.0
         self.is_shared = False
+        self.is_cut = False
 
 
 class Steps:
@@ -145,6 +152,8 @@ class Steps:
         self._cut_at = 0.0
         self._round_trip = 0.0
         self._makes_way = False
+        self._more_waits = False
+        self._waits = False
 
     def crowded(self) -> list[TopicPartition]:
         """Inputs of which enough records wait already."""
@@ -236,48 +245,68 @@ class Steps:
     # -- the protocol
 
     async def run(self) -> None:
-        """Step after step, until cancelled. Whatever goes wrong is fatal.
-
-        While a step is under way, the next one absorbs what is ready, a slice at a time; it is
-        submitted once the outputs of the one before are acknowledged, and it is full, or shared,
-        or nothing is left to add.
-        """
+        """Step after step, until cancelled. Whatever goes wrong is fatal."""
         time = asyncio.get_running_loop().time
         try:
             while True:
-                if not (self._count or self._owed or self._unsaved):
+                if not (self._has_work() or self._is_on_its_way()):
                     await self._idle()
                     self._cut_at = time()
                 if self._makes_way:
                     await asyncio.sleep(min(ROUND_TRIPS * self._round_trip, LONGEST_REST_SECONDS))
-                while self._has_room():
-                    begun = time()
-                    while self._has_room() and (now := time()) < begun + SLICE_SECONDS:
-                        self._absorb_slice(now)
-                    ended = time()
-                    spent = ended - begun
-                    self._step.spent += spent
-                    # The senders, the fetcher and the other stages have their turn.
-                    await asyncio.sleep(self._minds.rest(ended) if self._minds is not None else 0)
-                if self._flight is not None:
-                    await self._flight
+                await self._fill()
+                if self._owed and self.stage.state_may_wait and not self._step.works:
+                    await self._wait_for_company()
+                    await self._fill()
                 self._tell_pressure(time())
                 if self._step.works or self._owed or self._unsaved:
                     self._flight = asyncio.create_task(self._submit(*self._cut()))
+                    self._flight.add_done_callback(lambda _: self._wake.set())
+                if self._waits:
+                    self._waits = False
+                    await asyncio.sleep(ABSORB_AGAIN_SECONDS)
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
             self._fatal(error)
 
+    def _has_work(self) -> bool:
+        return bool(self._count or self._owed or self._unsaved)
+
+    def _is_on_its_way(self) -> bool:
+        return self._flight is not None and not self._flight.done()
+
+    async def _fill(self) -> None:
+        """Absorb what is ready, and what comes while the step before is on its way.
+
+        A slice at a time, until that one is acknowledged, and this one is full, or shared, or
+        nothing is left to add.
+        """
+        time = asyncio.get_running_loop().time
+        while True:
+            while self._has_room():
+                begun = time()
+                while self._has_room() and (now := time()) < begun + SLICE_SECONDS:
+                    self._absorb_slice(now)
+                ended = time()
+                self._step.spent += ended - begun
+                # The senders, the fetcher and the other stages have their turn.
+                await asyncio.sleep(self._minds.rest(ended) if self._minds is not None else 0)
+            self._more_waits = self._count > 0
+            if not self._is_on_its_way():
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
     def _has_room(self) -> bool:
         step = self._step
-        may_leave = self._flight is None or self._flight.done()
-        if step.is_shared and step.works and may_leave:
+        if step.is_shared and step.works and not self._is_on_its_way():
             return False
         longest = LONGEST_SECONDS
         if step.is_shared:
             longest = SHARED_SECONDS if self._minds is None else FEEDING_SECONDS
-        return self._count > 0 and step.size < self._step_records and step.spent < longest
+        is_full = step.is_cut or step.size >= self._step_records or step.spent >= longest
+        return self._count > 0 and not is_full
 
     def _tell_pressure(self, now: float) -> None:
         if self._tells is not None:
@@ -290,11 +319,6 @@ class Steps:
     async def _idle(self) -> None:
         """Wait for records; meanwhile look whether the state logs are where they were left."""
         self._wake.clear()
-        if self._flight is not None:
-            await self._flight
-        if self._owed:
-            await self._wait_for_company()
-            return
         if self._tells is not None:
             self._tells.tell(0, 0, 0)
         try:
@@ -306,10 +330,10 @@ class Steps:
 
     async def _wait_for_company(self) -> None:
         """Where nobody waits for a state, it may go with the outputs of what comes next."""
-        if self.stage.state_may_wait:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMPANY_SECONDS):
-                    await self._wake.wait()
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COMPANY_SECONDS):
+                await self._wake.wait()
 
     def _absorb_slice(self, now: float) -> None:
         step = self._step
@@ -322,11 +346,14 @@ class Steps:
             if work is None:
                 work = step.works[number] = Work(partition, step.outputs)
             work.turn_to(topic)
+            cursor = partition.position.cursor
+            before = cursor.get(topic)
             done = absorb(self.stage, work, records)
             work.end()
             step.size += done
             if done < len(records):
-                step.size = self._step_records
+                step.is_cut = True
+                self._waits = self._waits or (not done and cursor.get(topic) == before is not None)
                 self._give_back(source, records[done:])
 
     def _take(self, now: float) -> list[tuple[TopicPartition, list[Raw]]]:
@@ -372,7 +399,9 @@ class Steps:
         for number, work in step.works.items():
             self.stage.finish(work)
             self._unsaved.setdefault(number, now)
-        due = self._due(now, all_are=step.is_shared or not self._count)
+        weight = sum(self.owned[number].weight for number in self._unsaved)
+        all_are = step.is_shared or not self._more_waits or weight > SAVE_ALL_WEIGHT
+        due = self._due(now, all_are=all_are)
         at = self._now_ms()
         horizon = at - self._lag_ms
         batches = [
