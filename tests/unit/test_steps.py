@@ -47,10 +47,11 @@ class Echo:
 
 
 class FakeSender:
-    """Notes what is sent, in order; `gate` holds the outputs' ack back."""
+    """Notes what is sent, in order; `gate` holds the outputs' ack back, for `seconds` at least."""
 
     def __init__(self):
         self.sent = []
+        self.seconds = 0
         self.ends = {}
         self.gate = asyncio.Event()
         self.gate.set()
@@ -60,6 +61,8 @@ class FakeSender:
             self.sent.append(
                 ("outputs", {to: [value for _, value, _ in out] for to, out in outputs.items()})
             )
+            if self.seconds:
+                await asyncio.sleep(self.seconds)
             await self.gate.wait()
 
     async def send_state(self, states):
@@ -269,6 +272,13 @@ def test_more_may_wait_where_nothing_fresh_was_fed_lately():
     assert pressure.rest(101.5)
 
 
+ROUND_TRIP = 0.001
+
+
+def set_nothing(steps, value):
+    """For what is measured and is to stay as it is."""
+
+
 def rests_of(monkeypatch, seconds, *, is_shared=False):
     """How long a stage rests that feeds another which wants so many seconds."""
     rests, sleep = [], asyncio.sleep
@@ -282,7 +292,8 @@ def rests_of(monkeypatch, seconds, *, is_shared=False):
         bench.steps._minds = SimpleNamespace(rest=lambda now: seconds, tell_fresh=lambda now: None)
         if is_shared:
             monkeypatch.setattr(step, "SLICE_BYTES", 16)
-            bench.steps._round_trip = 0.001
+            known = property(lambda _: ROUND_TRIP, set_nothing)
+            monkeypatch.setattr(Steps, "_round_trip", known, raising=False)
             bench.steps.start_at("other", 0, 0)
             bench.steps.offer({("other", 0): [Record(None, b"1", 0, 0, 0)]})
         bench.offer(*range(100))
@@ -298,7 +309,9 @@ def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch):
 
 
 def test_beside_what_is_fresh_a_backlog_rests_for_some_round_trips(monkeypatch):
-    assert rests_of(monkeypatch, 0, is_shared=True) != set()
+    rests = rests_of(monkeypatch, 0, is_shared=True)
+    assert 4 * ROUND_TRIP in rests
+    assert max(rests) == 4 * ROUND_TRIP
 
 
 class Grown(Echo):
@@ -339,6 +352,140 @@ def test_a_state_is_saved_once_it_is_old_or_heavy_whatever_waits(monkeypatch, li
         await bench.until(lambda: bench.absorbed == {("in", 0): 34})
         states = [to for what, to in bench.sender.sent if what == "state"]
         assert len(states) > 2
+
+    run(case)
+
+
+def test_a_trickle_that_comes_in_faster_than_acks_is_no_backlog():
+    async def case(bench):
+        bench.steps.stage, bench.sender.seconds = Grown(), 0.003
+        for offset in range(100):
+            bench.offer(offset)
+            await asyncio.sleep(0.001)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 99})
+        what = [what for what, _ in bench.sender.sent]
+        assert what.count("state") > what.count("outputs") // 2
+
+    run(case)
+
+
+def test_what_comes_while_a_step_is_on_its_way_goes_with_the_next_one():
+    async def case(bench):
+        bench.sender.gate.clear()
+        for offset in range(5):
+            bench.offer(offset)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        bench.sender.gate.set()
+        await bench.until(lambda: bench.absorbed == {("in", 0): 4})
+        outputs = [list(to.values()) for what, to in bench.sender.sent if what == "outputs"]
+        assert outputs == [[[b"0"]], [[b"1", b"2", b"3", b"4"]]]
+
+    run(case)
+
+
+def test_beside_what_is_fresh_each_state_is_saved(monkeypatch):
+    monkeypatch.setattr(step, "SLICE_BYTES", 16)
+
+    async def case(bench):
+        fed = bench.steps._tells = Pressure()
+        bench.steps.stage = Grown()
+        fed.tell_fresh(asyncio.get_running_loop().time())
+        bench.offer(*range(300))
+        await bench.until(lambda: bench.absorbed.get(("in", 0)) == 299)
+        what = [what for what, _ in bench.sender.sent]
+        assert what.count("state") == what.count("outputs") > 2
+
+    run(case)
+
+
+def test_the_state_of_all_partitions_is_saved_once_they_are_heavy_together(monkeypatch):
+    monkeypatch.setattr(step, "SAVE_ALL_WEIGHT", 1)
+
+    async def case(bench):
+        bench.steps.stage, bench.steps._step_records = Grown(), 10
+        monkeypatch.setattr(step, "SLICE_BYTES", 10)
+        bench.offer(*range(35))
+        await bench.until(lambda: bench.absorbed == {("in", 0): 34})
+        assert [what for what, _ in bench.sender.sent].count("state") > 2
+
+    run(case)
+
+
+def test_a_state_is_as_old_as_its_first_step(monkeypatch):
+    steps = Bench().steps
+    steps.owned = {0: Partition(0)}
+    for now in (1.0, 1.5):
+        steps._step.works = {0: SimpleNamespace(partition=steps.owned[0])}
+        steps._more_waits = True
+        monkeypatch.setattr(step.asyncio, "get_running_loop", lambda now=now: At(now))
+        steps._cut()
+    assert steps._unsaved == {0: 1.0}
+
+
+class At:
+    """A clock that stands."""
+
+    def __init__(self, now):
+        self.time = lambda: now
+
+
+class Halting(Echo):
+    """Takes a record in two parts, or waits for `told` before it takes any."""
+
+    def __init__(self, told=None):
+        self.told, self.attempts = told, 0
+
+    def absorb(self, work, record):
+        self.attempts += 1
+        cursor = work.partition.position.cursor
+        if self.told is not None and not self.told:
+            cursor["in"] = 0
+            return False
+        if self.told is None and "in" not in cursor:
+            cursor["in"] = 1
+            return False
+        cursor.pop("in", None)
+        return super().absorb(work, record)
+
+
+def test_the_rest_of_a_record_comes_in_another_step_and_in_its_place():
+    async def case(bench):
+        bench.steps.stage = Halting()
+        bench.offer(0, 1, 2)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        assert bench.partition.get("row", Seen).values == [0, 1, 2]
+        assert [what for what, _ in bench.sender.sent].count("outputs") == 3
+
+    run(case)
+
+
+def test_a_record_that_waits_is_looked_at_again_after_a_pause():
+    async def case(bench):
+        stage = bench.steps.stage = Halting(told=[])
+        bench.offer(0)
+        await asyncio.sleep(0.1)
+        assert 2 <= stage.attempts <= 10
+        stage.told.append(True)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 0})
+        assert bench.partition.get("row", Seen).values == [0]
+
+    run(case)
+
+
+def test_steps_that_are_not_saved_are_undone_when_partitions_go(monkeypatch):
+    async def case(bench):
+        bench.steps.stage, bench.steps._step_records = Grown(), 10
+        monkeypatch.setattr(step, "SLICE_BYTES", 10)
+        bench.offer(*range(95))
+        await bench.until(lambda: len(bench.sender.sent) > 2)
+        assert bench.steps._unsaved
+        await bench.steps.revoke(5)
+        assert bench.steps._unsaved == {}
+        assert [what for what, _ in bench.sender.sent].count("state") == 0
+        assert bench.partition.position.offsets == {}
+        assert bench.partition.live == {}
+        assert bench.fatal == []
 
     run(case)
 
