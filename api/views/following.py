@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
 _IDLE_WAIT_MS: Final = 100
-_BUSY_WAIT_MS: Final = 5
+_BUSY_WAIT_MS: Final = 2
 _STAMP_SECONDS: Final = 0.01
 
 

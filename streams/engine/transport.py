@@ -20,7 +20,7 @@ from mode.utils.futures import maybe_async
 from models.pacing import READER_BYTES, Pace
 from streams.engine.stage import Raw
 
-BUSY_WAIT_MS = 5
+BUSY_WAIT_MS = 2
 """Milliseconds that the broker may collect records of a busy stage before it answers."""
 
 PREFETCH_SECONDS = 0.005
