@@ -14,6 +14,12 @@ aiokafka's 64 KiB make a large answer come in by as many turns of the loop, each
 whatever else is done in it: a reader that is behind, beside much else, falls back further.
 """
 
+PREFETCH_SECONDS: Final = 0.005
+"""How soon a broker is asked again while some of what it sent is not taken.
+
+By aiokafka's tenth of a second all other partitions are late beside one that has a backlog.
+"""
+
 WINDOW_SECONDS: Final = 0.05
 BUSY_FETCHES: Final = 4
 """Fetches with records in a window, from which on the broker may collect."""

@@ -29,7 +29,7 @@ async def fill(path: Path, settings: Settings) -> None:
     writer.close()
 
 
-NICENESS = 10
+NICENESS = 19
 """Answers and fresh rows come first: what the archive does may wait."""
 
 

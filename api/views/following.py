@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, conn
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
-from models.pacing import READER_BYTES, Pace
+from models.pacing import PREFETCH_SECONDS, READER_BYTES, Pace
 from models.rows import head, tombstone_version
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Following:
             auto_offset_reset="earliest",
         )
         await consumer.start()
+        consumer._fetcher._prefetch_backoff = PREFETCH_SECONDS
         try:
             assigned = await self._assign(consumer)
             self._ends = await consumer.end_offsets(assigned)

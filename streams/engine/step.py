@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
-from streams.engine.pressure import LONGEST_REST_SECONDS, Pressure
+from streams.engine.pressure import LATELY_SECONDS, LONGEST_REST_SECONDS, Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Raw, Stage, Work, absorb, size_of
@@ -142,6 +142,9 @@ class Steps:
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
         self._bytes: dict[TopicPartition, int] = {}
         self._count = 0
+        self._behind: set[TopicPartition] = set()
+        """Inputs that had a backlog, and were not read to their end since."""
+        self._fresh_at = -LATELY_SECONDS
         self._generation = 0
         self._wake = asyncio.Event()
         self._step = Step()
@@ -195,6 +198,7 @@ class Steps:
         self._bytes.clear()
         self._next.clear()
         self._count = 0
+        self._behind.clear()
         self._step = Step()
         self._owed = []
         self._unsaved = {}
@@ -311,10 +315,14 @@ class Steps:
     def _tell_pressure(self, now: float) -> None:
         if self._tells is not None:
             taken = self._step.bytes
-            unread = sum(max(0, self._end_of(*one) - at) for one, at in self._next.items())
+            unread = sum(map(self._unread, self._next))
             waiting = sum(self._bytes.values()) + unread * taken // max(1, self._step.size)
             self._tells.tell(waiting, taken, now - self._cut_at)
             self._cut_at = now
+
+    def _unread(self, source: TopicPartition) -> int:
+        """Records that are still in an input's log, as far as it is known."""
+        return max(0, self._end_of(*source) - self._next[source])
 
     async def _idle(self) -> None:
         """Wait for records; meanwhile look whether the state logs are where they were left."""
@@ -370,21 +378,26 @@ class Steps:
             self._step.bytes += size
             self._bytes[source] -= size
             self._count -= len(records)
-        has_backlog = any(self._bytes[source] >= BACKLOG_SLICES * SLICE_BYTES for source in ready)
-        is_fresh = not all(self._pending[source] for source in ready)
-        self._note_freshness(now, has_backlog=has_backlog, is_fresh=is_fresh)
+        self._note_freshness(now, ready)
         return taken
 
-    def _note_freshness(self, now: float, *, has_backlog: bool, is_fresh: bool) -> None:
-        """Where somebody waits beside a backlog, the step is not to be long.
+    def _note_freshness(self, now: float, ready: list[TopicPartition]) -> None:
+        """Where somebody waits beside a backlog, or may at any time, the step is not to be long.
 
-        What is fed by a backlog alone runs dry now and then; nobody waits for it. What is fed
-        with something fresh has it in any input.
+        An input is fresh if it was read to its end and had not fallen behind: the last of a
+        backlog is as old as the rest. What a stage is fed with is so old as its feeder tells.
         """
-        if is_fresh and self._minds is not None:
-            self._minds.tell_fresh(now)
-        if has_backlog and (is_fresh if self._tells is None else self._tells.is_fresh(now)):
-            self._step.is_shared = True
+        behind = {one for one in ready if self._bytes[one] >= BACKLOG_SLICES * SLICE_BYTES}
+        drained = {one for one in ready if not self._pending[one] and not self._unread(one)}
+        if drained - self._behind:
+            self._fresh_at = now
+            if self._minds is not None:
+                self._minds.tell_fresh(now)
+        self._behind = (self._behind | behind) - drained
+        if behind:
+            fed = self._tells
+            is_fresh = now < self._fresh_at + LATELY_SECONDS if fed is None else fed.is_fresh(now)
+            self._step.is_shared = self._step.is_shared or is_fresh
 
     def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
         self._pending[source].extendleft(reversed(records))

@@ -17,17 +17,11 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from models.pacing import READER_BYTES, Pace
+from models.pacing import PREFETCH_SECONDS, READER_BYTES, Pace
 from streams.engine.stage import Raw
 
 BUSY_WAIT_MS = 2
 """Milliseconds that the broker may collect records of a busy stage before it answers."""
-
-PREFETCH_SECONDS = 0.005
-"""How soon a broker is asked again while some of what it sent is not taken.
-
-By aiokafka's tenth of a second all other inputs are late beside one that has a backlog.
-"""
 
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""

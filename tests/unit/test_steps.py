@@ -219,6 +219,40 @@ def test_a_step_of_a_backlog_and_of_what_is_up_to_date_is_shared(monkeypatch):
     assert not taken(100, 1, tells=fed)
 
 
+def test_the_last_of_a_backlog_is_as_old_as_the_rest(monkeypatch):
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    steps = Bench().steps
+    absorb_a_slice(steps, 100)
+    while steps._count:
+        steps._absorb_slice(10.0)
+    absorb_a_slice(steps, 0, 100)
+    assert not steps._step.is_shared
+    absorb_a_slice(steps, 1, 0)
+    assert steps._step.is_shared
+
+
+def test_what_is_read_to_the_end_of_a_fetch_only_is_not_up_to_date(monkeypatch):
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    steps = Bench().steps
+    steps._end_of = lambda name, partition: 1_000 if name == "in-1" else 0
+    absorb_a_slice(steps, 100, 1)
+    assert not steps._step.is_shared
+
+
+def test_others_are_expected_beside_a_backlog_for_a_while(monkeypatch):
+    monkeypatch.setattr(step, "SLICE_BYTES", 64)
+    steps = Bench().steps
+    absorb_a_slice(steps, 1)
+    steps.start_at("in-1", 0, 0)
+    backlog = [Record(None, b"12345678", 0, offset, 0) for offset in range(100)]
+    steps.offer({("in-1", 0): backlog})
+    steps._absorb_slice(11.5)
+    assert not steps._step.is_shared
+    steps._fresh_at = 11.0
+    steps._absorb_slice(11.5)
+    assert steps._step.is_shared
+
+
 def test_a_shared_step_does_not_wait_to_be_full(monkeypatch):
     monkeypatch.setattr(step, "SLICE_BYTES", 16)
 
