@@ -45,10 +45,10 @@ LONGEST_SECONDS = 0.05
 SHARED_SECONDS = 0.025
 """How long a step absorbs at most that takes from a backlog and from what is up to date."""
 
-FEEDING_SECONDS = 0.002
+FEEDING_SECONDS = 0.006
 """The same of a stage that feeds another, whose work takes the next one several times as long."""
 
-ROUND_TRIPS = 4
+ROUND_TRIPS = 2
 """So many times as long as its last step was on its way, a stage rests that feeds a backlog beside
 what is fresh: how long that was tells how busy all are, broker and readers too."""
 

@@ -101,6 +101,9 @@ class Consumer:
         if tp in self.positions:
             self.positions[tp] = offset
 
+    def end_of(self, tp: TP) -> int:
+        return self._node.broker.logs[tp].end
+
     async def earliest_offsets(self, *partitions):
         await asyncio.sleep(self._node.broker.latency())
         return dict.fromkeys(partitions, 0)

@@ -227,7 +227,7 @@ def test_the_last_of_a_backlog_is_as_old_as_the_rest(monkeypatch):
         steps._absorb_slice(10.0)
     absorb_a_slice(steps, 0, 100)
     assert not steps._step.is_shared
-    absorb_a_slice(steps, 1, 0)
+    absorb_a_slice(steps, 1)
     assert steps._step.is_shared
 
 
@@ -344,8 +344,8 @@ def test_who_feeds_a_stage_rests_while_it_is_behind_and_goes_on(monkeypatch):
 
 def test_beside_what_is_fresh_a_backlog_rests_for_some_round_trips(monkeypatch):
     rests = rests_of(monkeypatch, 0, is_shared=True)
-    assert 4 * ROUND_TRIP in rests
-    assert max(rests) == 4 * ROUND_TRIP
+    assert step.ROUND_TRIPS * ROUND_TRIP in rests
+    assert max(rests) == step.ROUND_TRIPS * ROUND_TRIP
 
 
 class Grown(Echo):
