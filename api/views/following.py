@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, conn
@@ -20,6 +20,9 @@ _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
 _IDLE_WAIT_MS: Final = 100
 _BUSY_WAIT_MS: Final = 2
 _STAMP_SECONDS: Final = 0.01
+
+PORTION: Final = 64
+"""Records that are taken before others have their turn; about half a millisecond."""
 
 
 class Following:
@@ -87,7 +90,9 @@ class Following:
                 asked = pace.fetched(time.monotonic()) if batches else pace.calm()
                 consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = asked
                 for tp, records in batches.items():
-                    await self._take(tp, records)
+                    for part in self._parts(records):
+                        await self._take(tp, part)
+                        await asyncio.sleep(0)
                 if not self.ready.is_set():
                     await self._judge_ready(consumer)
                 if not await self._judge_lag(consumer, assigned):
@@ -107,6 +112,12 @@ class Following:
         await consumer.seek_to_beginning(*assigned)
         self._next = {tp: await consumer.position(tp) for tp in assigned}
         return assigned
+
+    def _parts(self, records: list[Record]) -> Iterator[list[Record]]:
+        """Records in portions, so that whoever reads meanwhile is answered between them."""
+        most = PORTION if self.ready.is_set() else len(records)
+        for start in range(0, len(records), most):
+            yield records[start : start + most]
 
     async def _take(self, tp: TopicPartition, records: list[Record]) -> None:
         self._next[tp] = records[-1].offset + 1
