@@ -48,7 +48,7 @@ SHARED_SECONDS = 0.025
 FEEDING_SECONDS = 0.006
 """The same of a stage that feeds another, whose work takes the next one several times as long."""
 
-ROUND_TRIPS = 2
+ROUND_TRIPS = 3
 """So many times as long as its last step was on its way, a stage rests that feeds a backlog beside
 what is fresh: how long that was tells how busy all are, broker and readers too."""
 
