@@ -1,7 +1,7 @@
 """What every view does: take rows guarded by version, and answer by key."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from models.rows import parts
 
@@ -39,6 +39,9 @@ class View(Protocol):
 
     What reads raises ViewUnavailableError; what writes waits until it can.
     """
+
+    portion: ClassVar[int]
+    """Records that are best taken at once, while others read."""
 
     async def begin(self) -> None:
         """The rows are about to be put from the beginning."""

@@ -21,9 +21,6 @@ _IDLE_WAIT_MS: Final = 100
 _BUSY_WAIT_MS: Final = 2
 _STAMP_SECONDS: Final = 0.01
 
-PORTION: Final = 32
-"""Records that are taken before others have their turn; about a quarter of a millisecond."""
-
 
 class Following:
     """Keeps a view at the end of the logs, and tells others what comes by.
@@ -115,7 +112,7 @@ class Following:
 
     def _parts(self, records: list[Record]) -> Iterator[list[Record]]:
         """Records in portions, so that whoever reads meanwhile is answered between them."""
-        most = PORTION if self.ready.is_set() else len(records)
+        most = self._view.portion if self.ready.is_set() else len(records)
         for start in range(0, len(records), most):
             yield records[start : start + most]
 

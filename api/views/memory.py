@@ -12,6 +12,9 @@ from models.rows import parts, stock_key
 class MemoryView:
     """Rows in dictionaries. Stock is kept as the answer's bytes, so a read copies and adds."""
 
+    portion = 32
+    """About a quarter of a millisecond, for which whoever reads waits."""
+
     def __init__(self) -> None:
         self._stock: dict[str, tuple[int, bytes]] = {}
         self._other: dict[str, tuple[int, bytes | None]] = {}

@@ -32,9 +32,6 @@ _PAUSE_SECONDS: Final = 0.5
 _MARK_SECONDS: Final = 24 * 3600
 """The marks of processes that are gone expire."""
 
-_BATCH: Final = 500
-"""Rows per call of the script, so that no call holds Redis up for long."""
-
 _PUT_NEWER: Final = """
 local at = 2
 for _, key in ipairs(KEYS) do
@@ -75,6 +72,9 @@ end
 class RedisView:
     """Rows in hashes {v: version, d: value, p: a source's locations}; gone ones are empty."""
 
+    portion = 500
+    """Rows per call of a script: as each is a round trip, and none may hold Redis up for long."""
+
     def __init__(self, url: str, prefix: str) -> None:
         # A read must not wait for a Redis that is gone; filling goes on when it is back.
         soon = Retry(NoBackoff(), 1)
@@ -91,13 +91,13 @@ class RedisView:
 
     async def apply(self, updates: Sequence[Update]) -> None:
         """Take rows; older ones than those held are ignored."""
-        for start in range(0, len(updates), _BATCH):
-            await self._apply(updates[start : start + _BATCH])
+        for start in range(0, len(updates), self.portion):
+            await self._apply(updates[start : start + self.portion])
 
     async def forget(self, gone: Sequence[tuple[str, int]]) -> None:
         """Let go of rows that are gone, by key and version."""
-        for start in range(0, len(gone), _BATCH):
-            part = gone[start : start + _BATCH]
+        for start in range(0, len(gone), self.portion):
+            part = gone[start : start + self.portion]
             keys = [self._name("row", key) for key, _ in part]
             await self._writes.eval(_FORGET, len(keys), *keys, *(version for _, version in part))
 

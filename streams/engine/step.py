@@ -2,9 +2,10 @@
 
 A step takes every record that is ready, over all partitions of the stage. Its outputs are
 sent once those of the step before are acknowledged, together with that step's state; what
-arrives meanwhile is absorbed into the next. While more waits than a step takes, nobody waits
-for the state: that of several steps is saved at once. Where another process has written to a
-state log (one that was paused and woke), the partition is repaired before the next step.
+arrives meanwhile is absorbed into the next. Nobody waits for the state while more waits than a
+step takes, and for that of some stages never: then that of several steps is saved at once. Where
+another process has written to a state log (one that was paused and woke), the partition is
+repaired before the next step.
 """
 
 import asyncio
@@ -109,7 +110,7 @@ class Steps:
         tells: Pressure | None = None,
         end_of: Callable[[str, int], int] = lambda name, partition: 0,
     ) -> None:
-        """`save_seconds`: so old may a state be that is not saved, while more waits.
+        """`save_seconds`: so old may a state be that is not saved, where nobody waits for it.
 
         `lag_ms`: for so long a late write may bring back what was deleted.
 
@@ -259,7 +260,7 @@ class Steps:
                 if self._makes_way:
                     await asyncio.sleep(min(ROUND_TRIPS * self._round_trip, LONGEST_REST_SECONDS))
                 await self._fill()
-                if self._owed and self.stage.state_may_wait and not self._step.works:
+                if self.stage.state_may_wait and self._is_state_alone():
                     await self._wait_for_company()
                     await self._fill()
                 self._tell_pressure(time())
@@ -276,6 +277,9 @@ class Steps:
 
     def _has_work(self) -> bool:
         return bool(self._count or self._owed or self._unsaved)
+
+    def _is_state_alone(self) -> bool:
+        return not self._step.works and bool(self._owed or self._unsaved)
 
     def _is_on_its_way(self) -> bool:
         return self._flight is not None and not self._flight.done()
@@ -413,8 +417,7 @@ class Steps:
             self.stage.finish(work)
             self._unsaved.setdefault(number, now)
         weight = sum(self.owned[number].weight for number in self._unsaved)
-        all_are = step.is_shared or not self._more_waits or weight > SAVE_ALL_WEIGHT
-        due = self._due(now, all_are=all_are)
+        due = self._due(now, all_are=self._nothing_is_to_come(step) or weight > SAVE_ALL_WEIGHT)
         at = self._now_ms()
         horizon = at - self._lag_ms
         batches = [
@@ -422,6 +425,12 @@ class Steps:
             for one in map(self.owned.__getitem__, due)
         ]
         return step.outputs, batches, self._generation
+
+    def _nothing_is_to_come(self, step: Step) -> bool:
+        """Whether no later step is worth waiting for, to save the state of both at once."""
+        if self.stage.state_may_wait:
+            return not step.works
+        return step.is_shared or not self._more_waits
 
     def _due(self, now: float, *, all_are: bool) -> list[int]:
         """Partitions whose state is to be saved now."""

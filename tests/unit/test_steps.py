@@ -173,19 +173,32 @@ def test_outputs_are_acknowledged_before_the_state_is_submitted():
     run(case)
 
 
-def test_a_state_that_nobody_waits_for_goes_with_the_next_outputs_or_alone_after_a_while():
+def test_a_state_that_nobody_waits_for_is_saved_once_for_all_steps_of_a_busy_while():
     async def case(bench):
         bench.steps.stage.state_may_wait = True
+        for offset in range(3):
+            bench.offer(offset)
+            await bench.until(lambda upto=offset + 1: len(bench.sender.sent) == upto)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert [what for what, _ in bench.sender.sent] == ["outputs"] * 3
+        await bench.until(lambda: bench.absorbed == {("in", 0): 2})
+        assert [what for what, _ in bench.sender.sent] == ["outputs"] * 3 + ["state"]
+
+    run(case)
+
+
+def test_a_state_that_nobody_waits_for_is_saved_in_time(monkeypatch):
+    monkeypatch.setattr(step, "COMPANY_SECONDS", 3600)
+
+    async def case(bench):
+        bench.steps.stage.state_may_wait = True
+        bench.steps._save_seconds = 0.0
         bench.offer(0)
         await bench.until(lambda: bench.sender.sent)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert [what for what, _ in bench.sender.sent] == ["outputs"]
         bench.offer(1)
-        await bench.until(lambda: len(bench.sender.sent) == 3)
+        await bench.until(lambda: bench.absorbed == {("in", 0): 0})
         assert [what for what, _ in bench.sender.sent] == ["outputs", "outputs", "state"]
-        await bench.until(lambda: bench.absorbed == {("in", 0): 1})
-        assert len(bench.sender.sent) == 4
 
     run(case)
 
