@@ -15,6 +15,7 @@ RUN useradd --create-home --uid 10001 onhand \
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY --from=build /build/models ./models
+COPY runtime ./runtime
 COPY streams ./streams
 COPY api ./api
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

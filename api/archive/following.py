@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from api.archive.store import Document, Entry, Letter, Writer
 from api.records import Record
+from api.views.base import kind_of
 from api.views.gaps import gaps_of
 from models import topics
 from models.outcomes import REMEDIES, Code
@@ -17,12 +18,12 @@ from models.rows import head, parts, stock_key
 from models.rows import key as row_key
 
 SETS: Final = frozenset({"rebased", "adopted"})
-KINDS: Final = frozenset({"hold", "return", "source", "advice", "transfer", "held"})
-"""Rows that are searched by name."""
+KINDS: Final = frozenset({b"hold", b"return", b"source", b"advice", b"transfer", b"held"})
+"""Rows that are searched by name, as their keys begin."""
 
 _WAIT_MS: Final = 100
-_ENOUGH_BYTES: Final = 256 * 1024
-"""Explanations may be a moment late; fetching each entry by itself would take a processor."""
+_ENOUGH_BYTES: Final = 4 * 1024 * 1024
+"""Explanations may be a moment late; few large portions cost a half of many small ones."""
 
 
 class _Moved(Struct, array_like=True):
@@ -171,10 +172,11 @@ class Filling:
         """Rows of a state topic: those that are searched are kept."""
         latest: dict[str, Document] = {}
         for record in records:
-            key = (record.key or b"").decode()
-            kind = key.partition("|")[0]
-            if kind not in KINDS or record.value is None:
+            name = record.key or b""
+            if name.partition(b"|")[0] not in KINDS or record.value is None:
                 continue
+            key = name.decode()
+            kind = kind_of(key)
             version, gone = head(record.value)
             value = None if gone else record.value
             known = latest.get(key)

@@ -11,14 +11,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, conn
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
-from models.pacing import PREFETCH_SECONDS, READER_BYTES, Pace
 from models.rows import head, tombstone_version
+from runtime.fetching import READER_BYTES, pace
 
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
 _IDLE_WAIT_MS: Final = 100
-_BUSY_WAIT_MS: Final = 2
 _STAMP_SECONDS: Final = 0.01
 
 
@@ -76,16 +75,13 @@ class Following:
             auto_offset_reset="earliest",
         )
         await consumer.start()
-        consumer._fetcher._prefetch_backoff = PREFETCH_SECONDS
+        pace(consumer._fetcher)
         try:
             assigned = await self._assign(consumer)
             self._ends = await consumer.end_offsets(assigned)
             await self._view.begin()
-            pace = Pace(_IDLE_WAIT_MS, _BUSY_WAIT_MS)
             while True:
                 batches = await consumer.getmany(timeout_ms=_IDLE_WAIT_MS, max_records=1_000)
-                asked = pace.fetched(time.monotonic()) if batches else pace.calm()
-                consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms = asked
                 for tp, records in batches.items():
                     for part in self._parts(records):
                         await self._take(tp, part)

@@ -5,7 +5,7 @@ lost what was put: nothing is answered until the process has filled it again.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from redis.asyncio import Redis
@@ -72,7 +72,7 @@ end
 class RedisView:
     """Rows in hashes {v: version, d: value, p: a source's locations}; gone ones are empty."""
 
-    portion = 500
+    portion: ClassVar[int] = 500
     """Rows per call of a script: as each is a round trip, and none may hold Redis up for long."""
 
     def __init__(self, url: str, prefix: str) -> None:

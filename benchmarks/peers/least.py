@@ -29,7 +29,6 @@ from models.instants import MILLISECOND, from_datetime
 from models.ledger import LedgerEntry
 from models.movements import Delta
 from models.normalization import content_hash
-from models.pacing import READER_BYTES
 from models.stock import (
     NO_CHANGES,
     RECENT,
@@ -40,6 +39,7 @@ from models.stock import (
     empty,
     history_key,
 )
+from runtime.fetching import READER_BYTES
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
 SOURCES: Final = f"{peers.NAME}-sources-changelog"

@@ -17,11 +17,8 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from models.pacing import PREFETCH_SECONDS, READER_BYTES, Pace
+from runtime.fetching import READER_BYTES, pace
 from streams.engine.stage import Raw
-
-BUSY_WAIT_MS = 2
-"""Milliseconds that the broker may collect records of a busy stage before it answers."""
 
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""
@@ -65,6 +62,10 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._thread_started.set()
         await Service._default_start(self)
 
+    async def on_start(self) -> None:
+        await super().on_start()
+        pace(self._ensure_consumer()._fetcher)
+
     async def stop(self) -> None:
         if self._consumer is not None:
             # Who ends in order leaves its partitions to others at once, whatever its name; only
@@ -87,10 +88,6 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 class Consumer(kafka.Consumer):  # type: ignore[misc]
     """Delivers runs of records and seeks to positions."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._pace = Pace(self._flow.fetch_wait_ms, BUSY_WAIT_MS)
 
     def _new_consumer_thread(self) -> InLoopThread:
         return InLoopThread(self, loop=self.loop, beacon=self.beacon)
@@ -130,15 +127,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         if not active:
             await asyncio.sleep(CROWDED_SECONDS)
             return {}, active
-        return self._paced(await self._getmany(active, timeout)), active
-
-    def _paced(self, records: Any) -> Any:
-        fetcher = self._thread._ensure_consumer()._fetcher
-        fetcher._prefetch_backoff = PREFETCH_SECONDS
-        now = asyncio.get_running_loop().time()
-        asked = self._pace.fetched(now) if records else self._pace.calm()
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = asked
-        return records
+        return await self._getmany(active, timeout), active
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:

@@ -1,0 +1,1 @@
+"""How worker and front have aiokafka behave; knows nothing of either."""
