@@ -23,6 +23,7 @@ PREFETCH_SECONDS: Final = 0.005
 By aiokafka's tenth of a second all other partitions are late beside one that has a backlog.
 """
 
+COLLECTED_BYTES: Final = 64 * 1024
 REST_SECONDS: Final = 0.004
 LONGEST_REST_SECONDS: Final = 0.015
 
@@ -52,20 +53,25 @@ class Pace:
 def pace(fetcher: Any) -> None:
     """Have an aiokafka fetcher rest before it asks a broker again, unless it is behind.
 
-    It is behind where it has not read to the end of what it asks for.
+    It is behind where it has not read to the end of what it asks for. Partitions of which
+    records wait to be taken are not asked for, and would not be until the answer is there:
+    beside such it asks at once, and the broker collects for as long as a rest.
     """
     ask = fetcher._proc_fetch_request
     pace = Pace()
 
-    async def ask_after_a_rest(assignment: Any, node: int, request: Any) -> Any:
-        if not _is_behind(assignment, request):
+    async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
+        if fetcher._records:
+            request._min_bytes = COLLECTED_BYTES
+            request._max_wait_ms = min(request._max_wait_ms, round(pace.rest() * 1_000))
+        elif not _is_behind(assignment, request):
             time = asyncio.get_running_loop().time
             begun, asked = time(), pace.rest()
             await asyncio.sleep(asked)
             pace.rested(asked, time() - begun)
         return await ask(assignment, node, request)
 
-    fetcher._proc_fetch_request = ask_after_a_rest
+    fetcher._proc_fetch_request = ask_at_a_pace
     fetcher._prefetch_backoff = PREFETCH_SECONDS
 
 

@@ -31,6 +31,33 @@ def test_rests_that_end_late_grow_and_shrink_again():
     assert pace.rest() == pytest.approx(REST_SECONDS, rel=0.01)
 
 
+class Fetcher:
+    """One that notes what it asks, in front of records that wait to be taken."""
+
+    def __init__(self, records=()):
+        self._records, self.asked = records, []
+        pace(self)
+
+    async def _proc_fetch_request(self, assignment, node, request):
+        self.asked.append((node, request))
+        return True
+
+
+def request_of(topics):
+    return SimpleNamespace(topics=topics, _min_bytes=1, _max_wait_ms=100)
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return slept
+
+
 @pytest.mark.parametrize(
     ("asked_for", "rests"),
     [
@@ -39,20 +66,17 @@ def test_rests_that_end_late_grow_and_shrink_again():
         ([("in", [(0, END, 1), (9, END, 1)])], False),
     ],
 )
-def test_a_reader_rests_where_it_has_read_to_the_end(monkeypatch, asked_for, rests):
-    slept, asked = [], []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-
-    async def ask(assignment, node, request):
-        asked.append((node, request))
-        return True
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    fetcher = SimpleNamespace(_proc_fetch_request=ask)
-    pace(fetcher)
-    request = SimpleNamespace(topics=asked_for)
+def test_a_reader_rests_where_it_has_read_to_the_end(slept, asked_for, rests):
+    fetcher, request = Fetcher(), request_of(asked_for)
     assert asyncio.run(fetcher._proc_fetch_request(Assignment(), 3, request))
-    assert asked == [(3, request)]
+    assert fetcher.asked == [(3, request)]
     assert slept == ([REST_SECONDS] if rests else [])
+    assert (request._min_bytes, request._max_wait_ms) == (1, 100)
+
+
+def test_a_request_that_leaves_a_partition_out_does_not_keep_it_waiting(slept):
+    fetcher, request = Fetcher(records={("in", 1): "records"}), request_of([("in", [(0, END, 1)])])
+    assert asyncio.run(fetcher._proc_fetch_request(Assignment(), 3, request))
+    assert slept == []
+    assert request._min_bytes > 1
+    assert request._max_wait_ms == REST_SECONDS * 1_000
