@@ -67,7 +67,11 @@ def pace(fetcher: Any) -> None:
         elif not _is_behind(assignment, request):
             time = asyncio.get_running_loop().time
             begun, asked = time(), pace.rest()
-            await asyncio.sleep(asked)
+            try:
+                await asyncio.sleep(asked)
+            except asyncio.CancelledError:
+                # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
+                return False
             pace.rested(asked, time() - begun)
         return await ask(assignment, node, request)
 

@@ -58,8 +58,9 @@ class Settings(BaseSettings):
     save_ms: int = Field(
         500,
         ge=1,
-        description="milliseconds after which rows are written while more waits: more merges more "
-        "changes of a row, and has readers of a backlog's rows wait for longer",
+        description="milliseconds after which rows are written while more waits, and those of "
+        "sources at any busy time: more merges more changes of a row, and has readers of a "
+        "backlog's rows, or of gaps, wait for longer",
     )
     commit_ms: int = Field(
         500, ge=10, description="milliseconds between offset commits, which only lag tools read"

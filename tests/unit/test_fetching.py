@@ -80,3 +80,15 @@ def test_a_request_that_leaves_a_partition_out_does_not_keep_it_waiting(slept):
     assert slept == []
     assert request._min_bytes > 1
     assert request._max_wait_ms == REST_SECONDS * 1_000
+
+
+def test_a_rest_that_is_cancelled_asks_nothing_and_says_so():
+    async def case():
+        fetcher, request = Fetcher(), request_of([("in", [(0, END, 1)])])
+        asking = asyncio.create_task(fetcher._proc_fetch_request(Assignment(), 3, request))
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert await asking is False
+        assert fetcher.asked == []
+
+    asyncio.run(case())
