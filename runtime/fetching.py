@@ -58,21 +58,21 @@ def pace(fetcher: Any) -> None:
     beside such it asks at once, and the broker collects for as long as a rest.
     """
     ask = fetcher._proc_fetch_request
-    pace = Pace()
+    own = Pace()
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
         if fetcher._records:
             request._min_bytes = COLLECTED_BYTES
-            request._max_wait_ms = min(request._max_wait_ms, round(pace.rest() * 1_000))
+            request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
         elif not _is_behind(assignment, request):
             time = asyncio.get_running_loop().time
-            begun, asked = time(), pace.rest()
+            begun, asked = time(), own.rest()
             try:
                 await asyncio.sleep(asked)
             except asyncio.CancelledError:
                 # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
                 return False
-            pace.rested(asked, time() - begun)
+            own.rested(asked, time() - begun)
         return await ask(assignment, node, request)
 
     fetcher._proc_fetch_request = ask_at_a_pace
