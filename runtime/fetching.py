@@ -10,13 +10,6 @@ what comes after the rest is answered at once.
 import asyncio
 from typing import Any, Final
 
-READER_BYTES: Final = 8 * 1024 * 1024
-"""What a connection to Kafka takes in before it is told to wait.
-
-aiokafka's 64 KiB make a large answer come in by as many turns of the loop, each as long as
-whatever else is done in it: a reader that is behind, beside much else, falls back further.
-"""
-
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
 

@@ -16,6 +16,7 @@ from models import topics
 from models.outcomes import REMEDIES, Code
 from models.rows import head, parts, stock_key
 from models.rows import key as row_key
+from runtime.connections import prepare
 
 SETS: Final = frozenset({"rebased", "adopted"})
 KINDS: Final = frozenset({b"hold", b"return", b"source", b"advice", b"transfer", b"held"})
@@ -213,6 +214,7 @@ class Filling:
 
 async def follow(writer: Writer, bootstrap: str, topic: Callable[[str], str]) -> None:
     """Follow the logs into the file until cancelled. Raises KafkaError if they can't be read."""
+    prepare()
     filling = Filling(writer)
     takers: dict[str, Callable[[list[Any]], None]] = {
         topic(topics.INVENTORY_STATE): filling.take_rows,

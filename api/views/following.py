@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition, conn
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
 from models.rows import head, tombstone_version
-from runtime.fetching import READER_BYTES, pace
+from runtime.connections import prepare
+from runtime.fetching import pace
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled. Raises KafkaError where the logs can't be read."""
-        conn.READER_LIMIT = READER_BYTES
+        prepare()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             fetch_max_wait_ms=_IDLE_WAIT_MS,

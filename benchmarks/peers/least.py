@@ -39,7 +39,7 @@ from models.stock import (
     empty,
     history_key,
 )
-from runtime.fetching import READER_BYTES
+from runtime.connections import READER_BYTES
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
 SOURCES: Final = f"{peers.NAME}-sources-changelog"

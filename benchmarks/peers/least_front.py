@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks import peers
 from benchmarks.peers.least import STOCK
-from runtime.fetching import READER_BYTES
+from runtime.connections import READER_BYTES
 
 _PREFIX: Final = "/v1/availability/"
 _HEADERS: Final = [(b"content-length", b"0")]

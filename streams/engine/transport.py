@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from aiokafka import TopicPartition, conn
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as kafka
@@ -17,7 +17,8 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from runtime.fetching import READER_BYTES, pace
+from runtime.connections import prepare
+from runtime.fetching import pace
 from streams.engine.stage import Raw
 
 CROWDED_SECONDS = 0.02
@@ -272,6 +273,6 @@ class Transport(kafka.Transport):  # type: ignore[misc]
 
 def register() -> None:
     """Make `onhand://` a transport that Faust knows."""
-    conn.READER_LIMIT = READER_BYTES
+    prepare()
     fetcher.PartitionRecords = Records
     drivers.TRANSPORTS.aliases["onhand"] = f"{__name__}:Transport"
