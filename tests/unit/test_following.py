@@ -1,11 +1,14 @@
 """What of the logs reaches the view."""
 
 import asyncio
+from types import SimpleNamespace
 
+import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from api.views.following import Following
 from api.views.memory import MemoryView
+from api.views.redis import RedisView
 from models import rows, topics
 
 
@@ -14,18 +17,36 @@ def record(key: str, offset: int, value: bytes | None, **headers: bytes) -> Cons
     return ConsumerRecord("state", 0, offset, 0, 0, key.encode(), value, None, 0, 0, told)
 
 
+def follower(view, told):
+    return Following(
+        view,
+        "",
+        lambda name: name,
+        on_row=told.append,
+        on_position=told.append,
+        others={},
+    )
+
+
+@pytest.mark.parametrize("kind", [MemoryView, RedisView])
+def test_a_ready_view_is_given_what_it_takes_at_once_and_one_that_is_filled_all(kind):
+    async def case():
+        following = follower(SimpleNamespace(portion=kind.portion), [])
+        records = list(range(2 * kind.portion + 1))
+        assert list(following._parts(records)) == [records]
+        following.ready.set()
+        parts = list(following._parts(records))
+        assert [len(part) for part in parts] == [kind.portion, kind.portion, 1]
+        assert [record for part in parts for record in part] == records
+
+    asyncio.run(case())
+
+
 def test_a_tombstone_ends_what_the_view_remembers_of_a_row_that_is_gone():
     view, told = MemoryView(), []
 
     async def case():
-        following = Following(
-            view,
-            "",
-            lambda name: name,
-            on_row=told.append,
-            on_position=told.append,
-            others={},
-        )
+        following = follower(view, told)
         tp = TopicPartition(topics.ORDERS_STATE, 0)
         deleted = rows.encode(rows.Deleted(version=5))
         await following._take(tp, [record("order|0|a", 0, b'{"version":3}')])
