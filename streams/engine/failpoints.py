@@ -10,6 +10,9 @@ BETWEEN_DESTINATIONS: Final = "between_destinations"
 OUTPUTS_ACKED: Final = "outputs_acked"
 """All outputs of a step are durable, its state is not."""
 
+STATE_NEXT: Final = "state_next"
+"""A state is about to be sent: who freezes here sends it on waking, whoever owns it then."""
+
 STATE_ACKED: Final = "state_acked"
 """The state is durable, the step not yet over in memory."""
 

@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, Failpoints
+from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, STATE_NEXT, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
 from streams.engine.pressure import LATELY_SECONDS, LONGEST_REST_SECONDS, Pressure
@@ -452,6 +452,8 @@ class Steps:
         owed, self._owed = self._owed, []
         try:
             self._must_own(generation)
+            if owed:
+                self._failpoints.reach(STATE_NEXT)
             begun = asyncio.get_running_loop().time()
             landed = await self._send(outputs, owed)
             self._round_trip = asyncio.get_running_loop().time() - begun

@@ -167,16 +167,38 @@ def stages_of(worker: Process) -> list[psutil.Process]:
     return psutil.Process(worker.pid).children(recursive=True)
 
 
-def freeze_at(harness: Harness, name: str, failpoint: str, steps: int) -> Process:
-    """Start a worker whose processes stop themselves at a failpoint; wait until one did."""
-    worker = start(harness, name, ONHAND_FAILPOINT=f"{failpoint}:{steps}:stop")
-    wait_until(
-        lambda: any(one.status() == psutil.STATUS_STOPPED for one in stages_of(worker)),
-        60,
-        f"the worker freezes at {failpoint}",
-        worker,
-    )
+def frozen_pids(worker: Process) -> set[int]:
+    return {one.pid for one in stages_of(worker) if one.status() == psutil.STATUS_STOPPED}
+
+
+def freeze(harness: Harness, name: str, steps: int) -> Process:
+    """Start a worker whose processes stop themselves before they send a state, once one did."""
+    worker = start(harness, name, ONHAND_FAILPOINT=f"state_next:{steps}:stop")
+    wait_until(lambda: bool(frozen_pids(worker)), 60, "the worker freezes", worker)
     return worker
+
+
+def wait_for_takeover(harness: Harness, frozen: Process, owner: Process) -> None:
+    """Wait until every state log that a frozen process wrote to is written to by another."""
+    pids = frozen_pids(frozen)
+    left = {log for log, seen in writers_of_state(harness).items() if not pids.isdisjoint(seen)}
+    assert left
+
+    def is_taken_over() -> bool:
+        others = {one.pid for one in stages_of(owner)}
+        writers = writers_of_state(harness)
+        return all(writers[log][-1] in others for log in left)
+
+    wait_until(is_taken_over, 60, "the owner writes where the frozen one did", owner)
+
+
+def writers_of_state(harness: Harness) -> dict[tuple[str, int], list[int]]:
+    """Who wrote to each state log, by process id, in the log's order."""
+    writers: dict[tuple[str, int], list[int]] = {}
+    for record, position in positions(harness):
+        log = record.topic, record.partition
+        writers.setdefault(log, []).append(int(position.writer.rpartition(":")[2]))
+    return writers
 
 
 def wake(worker: Process) -> None:
@@ -184,28 +206,35 @@ def wake(worker: Process) -> None:
         one.resume()
 
 
+def positions(harness: Harness) -> Iterator[tuple[Any, Position]]:
+    """Every position in the state logs, with its record."""
+    for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES):
+        for record in harness.records(topic):
+            if record.key.startswith(PREFIX.encode()):
+                yield record, rows.decode(record.value, Position)
+
+
 def late_batches(harness: Harness) -> int:
     """State batches that do not stand where their writer thought the log ended."""
     return sum(
-        found.base != record.offset - found.rows
-        for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES)
-        for record in harness.records(topic)
-        if record.key.startswith(PREFIX.encode())
-        for found in (rows.decode(record.value, Position),)
+        position.base != record.offset - position.rows for record, position in positions(harness)
     )
+
+
+def wait_for_late(harness: Harness, batches: int) -> None:
+    wait_until(lambda: late_batches(harness) >= batches, 60, "the frozen process writes late")
 
 
 def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
     load = Load(seed=11)
     harness.service.start_api()
     with under_load(harness, load):
-        for steps in (3, 9):
-            frozen = freeze_at(harness, "a", "outputs_acked", steps)
+        for late, steps in enumerate((3, 9), 1):
+            frozen = freeze(harness, "a", steps)
             owner = start(harness, "b")
-            wait_for_progress(harness)
-            wait_for_progress(harness)
+            wait_for_takeover(harness, frozen, owner)
             wake(frozen)
-            wait_for_progress(harness)
+            wait_for_late(harness, late)
             wait_for_progress(harness)
             assert owner.running, owner.tail()
             owner.stop()
@@ -213,7 +242,6 @@ def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
     last = start(harness, "a")
     harness.settle(120)
     assert last.running, last.tail()
-    assert late_batches(harness) >= 1, "no frozen process ever wrote late"
     assert rows_that_differ(harness, load) == []
     assert harness.service.digest() == harness.service.digest(replay=True)
 
@@ -226,14 +254,14 @@ def test_a_late_batch_is_repaired_before_compaction_forgets_what_it_covers(harne
     load = Load(seed=12)
     harness.service.start_api()
     with under_load(harness, load):
-        frozen = freeze_at(harness, "a", "outputs_acked", 5)
+        frozen = freeze(harness, "a", 5)
         owner = start(harness, "b")
-        wait_for_progress(harness)
+        wait_for_takeover(harness, frozen, owner)
     harness.settle(60)
     before = harness.records(topics.INVENTORY_STATE)
     last_offsets = {one.partition: one.offset for one in before}
     wake(frozen)
-    wait_until(lambda: late_batches(harness) >= 1, 60, "the frozen process writes late")
+    wait_for_late(harness, 1)
     # The one that woke is a member again: either may own the partition when it is repaired.
     wait_until(lambda: repaired(owner) or repaired(frozen), 60, "the owner repairs", owner)
     for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES):
