@@ -60,7 +60,7 @@ Rest = tuple[int, Instant, int]
 """A void of all that was left of a line: the line, when, and how many units that was."""
 
 
-class Sold(Struct, array_like=True):
+class Sold(Struct, array_like=True, gc=False):
     """A sale that may be voided yet.
 
     It is kept encoded: rows of sources are written often, and their sales read hardly ever.

@@ -33,7 +33,7 @@ TIME_AMBIGUOUS: Final = "time_ambiguous"
 TIME_SKIPPED: Final = "time_skipped"
 
 
-class Skew(Struct, array_like=True):
+class Skew(Struct, array_like=True, gc=False):
     """What is known of a device's clock, from (record time - `sentat`) of its contacts.
 
     Transport delay is never negative, so the minimum of a contact hour bounds the skew.

@@ -168,7 +168,7 @@ def _judged_advice(
     return Judged(outcome, advice_key(row.sku, row.advice), row, moves, flags)
 
 
-class TransferFact(Struct, array_like=True, frozen=True, order=True):
+class TransferFact(Struct, array_like=True, frozen=True, order=True, gc=False):
     """A departure from, or an arrival at, `location`; `other` is the transfer's other end."""
 
     at: Instant

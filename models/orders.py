@@ -33,7 +33,7 @@ MAX_OUTCOMES: Final = 32
 """Commands and outcomes told in the row, the latest."""
 
 
-class Line(Struct):
+class Line(Struct, gc=False):
     """One line. `outcome` is pending, held or insufficient."""
 
     line: int
@@ -43,7 +43,7 @@ class Line(Struct):
     outcome: str = PENDING
 
 
-class Told(Struct):
+class Told(Struct, gc=False):
     """A command, what came of it, and when its record stood in the log (RFC 3339)."""
 
     command: str

@@ -28,7 +28,7 @@ _BUCKET_OF_DISPOSITION: Final = {
 }
 
 
-class Disposition(Struct, array_like=True, frozen=True, order=True):
+class Disposition(Struct, array_like=True, frozen=True, order=True, gc=False):
     """What was decided of some units, in the order in which decisions stand."""
 
     at: Instant
@@ -39,7 +39,7 @@ class Disposition(Struct, array_like=True, frozen=True, order=True):
     location: str
 
 
-class Told(Struct, array_like=True, frozen=True):
+class Told(Struct, array_like=True, frozen=True, gc=False):
     """A stage as it was told. `at` is when it happened."""
 
     at: Instant
@@ -151,7 +151,7 @@ class ReturnRow(Document, kw_only=True):
     line: int
     sku: str
     sold_as: str | None = None
-    timeline: list[Told] = []
+    timeline: tuple[Told, ...] = ()
 
     def is_over(self) -> bool:
         now = self.now()
@@ -178,7 +178,7 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
     """Apply one stage to its return line."""
     key = return_key(said.sku, said.rma, said.rma_line)
     known = store.get(key, ReturnRow)
-    stages = known.timeline if known is not None else []
+    stages = known.timeline if known is not None else ()
     if known is not None and len(stages) >= MAX_FACTS:
         return Judged(Outcome.DOCUMENT_LIMIT, key, known, [])
     told = Told(
@@ -197,7 +197,7 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
         line=said.rma_line,
         sku=said.sku,
         sold_as=(known.sold_as if known is not None else None) or said.sold_as,
-        timeline=sorted([*stages, told], key=_when) if stages else [told],
+        timeline=tuple(sorted((*stages, told), key=_when)) if stages else (told,),
     )
     flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
     if known is None and told.stage == "disposed":

@@ -18,8 +18,8 @@ TOMBSTONE_VERSION: Final = "version"
 """The header of a tombstone, which has no value to say in at which version the row went."""
 
 
-class Row(Struct, kw_only=True):
-    """What every row has.
+class Row(Struct, kw_only=True, gc=False):
+    """What every row has. None can refer to itself, so no collector needs to look at any.
 
     `is_filed`: it is written, and hardly ever read again.
     """

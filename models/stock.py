@@ -104,7 +104,7 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     first_newest: Instant = NEVER
     """Effective time of the newest delta in the first history row, once that was read."""
     next_chunk: int = 0
-    blocks: list[int] = field(default_factory=list)
+    blocks: tuple[int, ...] = ()
     """Spans of which sums by minute are kept."""
     summed: Instant = NEVER
     """Effective time of the newest delta that is kept in a sum only."""
@@ -295,7 +295,7 @@ def _sum_up(store: Rows, row: StockRow, changes: list[Change]) -> None:
             )
         store.put(sums_key(row, block), SumsRow(version=row.version, minutes=minutes))
         if block not in row.blocks:
-            row.blocks = sorted([*row.blocks, block])
+            row.blocks = tuple(sorted([*row.blocks, block]))
 
 
 def _forget_sums(store: Rows, row: StockRow, horizon: Instant) -> None:

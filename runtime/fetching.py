@@ -8,6 +8,9 @@ what comes after the rest is answered at once.
 """
 
 import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 PREFETCH_SECONDS: Final = 0.005
@@ -16,9 +19,11 @@ PREFETCH_SECONDS: Final = 0.005
 By aiokafka's tenth of a second all other partitions are late beside one that has a backlog.
 """
 
-COLLECTED_BYTES: Final = 64 * 1024
 REST_SECONDS: Final = 0.004
 LONGEST_REST_SECONDS: Final = 0.015
+
+QUIET_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.02
 
 _LATE_TIMES: Final = 2
 _OF_THE_LAST: Final = 1 / 8
@@ -43,22 +48,55 @@ class Pace:
         self._late += (max(0.0, took - asked) - self._late) * _OF_THE_LAST
 
 
+class Attention:
+    """Which partitions of one broker are asked for.
+
+    Each that is costs broker and reader, whether anything has come or not. Those of which
+    nothing came for a while are asked for only now and then, beside others of which much does.
+    """
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[str, int], float] = {}
+        self._looked = -math.inf
+
+    def narrow(self, request: Any, now: float) -> None:
+        """Leave the quiet ones out of a request, unless it is time to look at all."""
+        recently = now - QUIET_SECONDS
+        lively = [
+            (
+                topic,
+                [one for one in asked if self._heard.get((topic, one[0]), -math.inf) > recently],
+            )
+            for topic, asked in request.topics
+        ]
+        lively = [(topic, asked) for topic, asked in lively if asked]
+        left = self._looked + LOOK_SECONDS - now
+        if left <= 0 or not lively:
+            self._looked = now
+        else:
+            request._topics = lively
+            request._max_wait_ms = min(request._max_wait_ms, math.ceil(left * 1_000))
+
+    def heard(self, partitions: Iterable[tuple[str, int]], now: float) -> None:
+        """Something came of these."""
+        self._heard |= dict.fromkeys(partitions, now)
+
+
 def pace(fetcher: Any) -> None:
     """Have an aiokafka fetcher rest before it asks a broker again, unless it is behind.
 
-    It is behind where it has not read to the end of what it asks for. Partitions of which
-    records wait to be taken are not asked for, and would not be until the answer is there:
-    beside such it asks at once, and the broker collects for as long as a rest.
+    It is behind where it has not read to the end of what it asks for. What it asks for is known
+    after the rest: records that waited to be taken before may be taken by then. Partitions of
+    which they still wait are left out, and would be until the answer is there: that is to be soon.
     """
     ask = fetcher._proc_fetch_request
     own = Pace()
+    attentions: defaultdict[int, Attention] = defaultdict(Attention)
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
-        if fetcher._records:
-            request._min_bytes = COLLECTED_BYTES
-            request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
-        elif not _is_behind(assignment, request):
-            time = asyncio.get_running_loop().time
+        time = asyncio.get_running_loop().time
+        attention = attentions[node]
+        if not _is_behind(assignment, request):
             begun, asked = time(), own.rest()
             try:
                 await asyncio.sleep(asked)
@@ -66,7 +104,15 @@ def pace(fetcher: Any) -> None:
                 # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
                 return False
             own.rested(asked, time() - begun)
-        return await ask(assignment, node, request)
+            request._topics = _open_to(fetcher, assignment, node)
+            attention.narrow(request, time())
+        if fetcher._records:
+            request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
+        if not request.topics:
+            return False
+        answer = await ask(assignment, node, request)
+        attention.heard(fetcher._records, time())
+        return answer
 
     fetcher._proc_fetch_request = ask_at_a_pace
     fetcher._prefetch_backoff = PREFETCH_SECONDS
@@ -79,3 +125,16 @@ def _is_behind(assignment: Any, request: Any) -> bool:
             if end is None or offset < end:
                 return True
     return False
+
+
+def _open_to(fetcher: Any, assignment: Any, node: int) -> list[tuple[str, list[Any]]]:
+    """What can be asked of a broker now: partitions with their offsets, by topic."""
+    by_topic: defaultdict[str, list[Any]] = defaultdict(list)
+    for tp in assignment.tps if assignment.active else ():
+        state = assignment.state_value(tp)
+        if tp in fetcher._records or state.paused or not state.has_valid_position:
+            continue
+        if fetcher._select_read_replica(tp) == node:
+            asked = tp.partition, state.position, fetcher._max_partition_fetch_bytes
+            by_topic[tp.topic].append(asked)
+    return list(by_topic.items())

@@ -4,17 +4,42 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import TopicPartition
 
-from runtime.fetching import LONGEST_REST_SECONDS, REST_SECONDS, Pace, pace
+from runtime import fetching
+from runtime.fetching import (
+    LONGEST_REST_SECONDS,
+    LOOK_SECONDS,
+    QUIET_SECONDS,
+    REST_SECONDS,
+    Attention,
+    Pace,
+    pace,
+)
 
 END = 10
 
 
 class Assignment:
-    """One in which the end of each log is known, but for partition 9."""
+    """Partitions with the offset that is read next. The end of each is known, but for 9's."""
+
+    active = True
+
+    def __init__(self, positions):
+        self._positions = dict(positions)
+        self.paused = set()
+
+    @property
+    def tps(self):
+        return [TopicPartition(*tp) for tp in self._positions]
 
     def state_value(self, tp):
-        return SimpleNamespace(highwater=None if tp == ("in", 9) else END)
+        return SimpleNamespace(
+            highwater=None if tp == ("in", 9) else END,
+            position=self._positions[tp],
+            has_valid_position=True,
+            paused=tp in self.paused,
+        )
 
 
 def test_rests_that_end_late_grow_and_shrink_again():
@@ -32,19 +57,49 @@ def test_rests_that_end_late_grow_and_shrink_again():
 
 
 class Fetcher:
-    """One that notes what it asks, in front of records that wait to be taken."""
+    """One that notes what it asks broker 3; records of some partitions wait to be taken."""
 
-    def __init__(self, records=()):
-        self._records, self.asked = records, []
+    _max_partition_fetch_bytes = 1
+
+    def __init__(self, positions, records=()):
+        self._records, self.asked = dict.fromkeys(records, "records"), []
+        self.assignment = Assignment(positions)
         pace(self)
 
+    def _select_read_replica(self, tp):
+        return 3
+
     async def _proc_fetch_request(self, assignment, node, request):
-        self.asked.append((node, request))
+        self.asked.append(
+            sorted((topic, one[0]) for topic, asked in request.topics for one in asked)
+        )
         return True
+
+    def request(self):
+        """As aiokafka makes it, of partitions of which no record waits."""
+        return request_of(
+            [
+                (topic, [(number, offset, 1)])
+                for (topic, number), offset in self.assignment._positions.items()
+                if (topic, number) not in self._records
+            ]
+        )
+
+    def ask(self, request=None):
+        request = request or self.request()
+        return asyncio.run(self._proc_fetch_request(self.assignment, 3, request)), request
+
+
+class Request(SimpleNamespace):
+    """What is used of aiokafka's."""
+
+    @property
+    def topics(self):
+        return self._topics
 
 
 def request_of(topics):
-    return SimpleNamespace(topics=topics, _min_bytes=1, _max_wait_ms=100)
+    return Request(_topics=topics, _max_wait_ms=100)
 
 
 @pytest.fixture
@@ -59,36 +114,97 @@ def slept(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "rests"),
+    ("positions", "rests"),
     [
-        ([("in", [(0, END, 1), (1, END, 1)])], True),
-        ([("in", [(0, END, 1)]), ("other", [(1, END - 1, 1)])], False),
-        ([("in", [(0, END, 1), (9, END, 1)])], False),
+        ({("in", 0): END, ("in", 1): END}, True),
+        ({("in", 0): END, ("other", 1): END - 1}, False),
+        ({("in", 0): END, ("in", 9): END}, False),
     ],
 )
-def test_a_reader_rests_where_it_has_read_to_the_end(slept, asked_for, rests):
-    fetcher, request = Fetcher(), request_of(asked_for)
-    assert asyncio.run(fetcher._proc_fetch_request(Assignment(), 3, request))
-    assert fetcher.asked == [(3, request)]
+def test_a_reader_rests_where_it_has_read_to_the_end(slept, positions, rests):
+    fetcher = Fetcher(positions)
+    answer, request = fetcher.ask()
+    assert answer
+    assert fetcher.asked == [sorted(positions)]
     assert slept == ([REST_SECONDS] if rests else [])
-    assert (request._min_bytes, request._max_wait_ms) == (1, 100)
+    assert request._max_wait_ms == 100
 
 
-def test_a_request_that_leaves_a_partition_out_does_not_keep_it_waiting(slept):
-    fetcher, request = Fetcher(records={("in", 1): "records"}), request_of([("in", [(0, END, 1)])])
-    assert asyncio.run(fetcher._proc_fetch_request(Assignment(), 3, request))
-    assert slept == []
-    assert request._min_bytes > 1
+def test_a_request_that_leaves_a_partition_out_is_answered_soon(slept):
+    fetcher = Fetcher({("in", 0): END, ("in", 1): END}, records=[("in", 1)])
+    _, request = fetcher.ask()
+    assert fetcher.asked == [[("in", 0)]]
     assert request._max_wait_ms == REST_SECONDS * 1_000
+
+
+def test_what_was_taken_during_the_rest_is_asked_for(slept):
+    fetcher = Fetcher({("in", 0): END, ("in", 1): END}, records=[("in", 1)])
+    request = fetcher.request()
+    fetcher._records.clear()
+    fetcher.ask(request)
+    assert fetcher.asked == [[("in", 0), ("in", 1)]]
+    assert request._max_wait_ms == 100
+
+
+def test_nothing_is_asked_for_where_all_was_paused_during_the_rest(slept):
+    fetcher = Fetcher({("in", 0): END})
+    fetcher.assignment.paused.add(("in", 0))
+    answer, _ = fetcher.ask()
+    assert answer is False
+    assert fetcher.asked == []
 
 
 def test_a_rest_that_is_cancelled_asks_nothing_and_says_so():
     async def case():
-        fetcher, request = Fetcher(), request_of([("in", [(0, END, 1)])])
-        asking = asyncio.create_task(fetcher._proc_fetch_request(Assignment(), 3, request))
+        fetcher = Fetcher({("in", 0): END})
+        asking = asyncio.create_task(
+            fetcher._proc_fetch_request(fetcher.assignment, 3, fetcher.request())
+        )
         await asyncio.sleep(0)
         asking.cancel()
         assert await asking is False
         assert fetcher.asked == []
 
     asyncio.run(case())
+
+
+ALL = [("in", [(0, END, 1), (1, END, 1)]), ("rare", [(0, END, 1)])]
+LIVELY = [("in", [(0, END, 1)])]
+
+
+def narrowed(attention, now):
+    request = request_of(ALL)
+    attention.narrow(request, now)
+    return request._topics, request._max_wait_ms
+
+
+def test_quiet_partitions_are_asked_for_now_and_then():
+    attention = Attention()
+    assert narrowed(attention, 0.0) == (ALL, 100)
+    attention.heard([("in", 0)], 0.001)
+    assert narrowed(attention, 0.005) == (LIVELY, 15)
+    assert narrowed(attention, LOOK_SECONDS) == (ALL, 100)
+    assert narrowed(attention, LOOK_SECONDS + 0.001) == (LIVELY, 19)
+
+
+def test_where_all_is_quiet_all_is_asked_for():
+    attention = Attention()
+    attention.heard([("in", 0)], 0.0)
+    late = QUIET_SECONDS + 1
+    assert narrowed(attention, late) == (ALL, 100)
+    assert narrowed(attention, late + 0.001) == (ALL, 100)
+
+
+def test_a_reader_that_has_fallen_behind_asks_for_all(slept, monkeypatch):
+    monkeypatch.setattr(fetching, "LOOK_SECONDS", 3_600.0)
+    fetcher = Fetcher({("in", 0): END, ("rare", 0): END})
+    fetcher.ask()
+    assert fetcher.asked.pop() == [("in", 0), ("rare", 0)]
+    fetcher._records = {("in", 0): "records"}
+    fetcher.ask()
+    fetcher._records = {}
+    fetcher.ask()
+    assert fetcher.asked.pop() == [("in", 0)]
+    fetcher.assignment._positions["in", 0] = END - 1
+    fetcher.ask()
+    assert fetcher.asked.pop() == [("in", 0), ("rare", 0)]
