@@ -8,9 +8,7 @@ what comes after the rest is answered at once.
 """
 
 import asyncio
-import math
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any, Final
 
 PREFETCH_SECONDS: Final = 0.005
@@ -21,9 +19,6 @@ By aiokafka's tenth of a second all other partitions are late beside one that ha
 
 REST_SECONDS: Final = 0.004
 LONGEST_REST_SECONDS: Final = 0.015
-
-QUIET_SECONDS: Final = 5.0
-LOOK_SECONDS: Final = 0.02
 
 _LATE_TIMES: Final = 2
 _OF_THE_LAST: Final = 1 / 8
@@ -48,40 +43,6 @@ class Pace:
         self._late += (max(0.0, took - asked) - self._late) * _OF_THE_LAST
 
 
-class Attention:
-    """Which partitions of one broker are asked for.
-
-    Each that is costs broker and reader, whether anything has come or not. Those of which
-    nothing came for a while are asked for only now and then, beside others of which much does.
-    """
-
-    def __init__(self) -> None:
-        self._heard: dict[tuple[str, int], float] = {}
-        self._looked = -math.inf
-
-    def narrow(self, request: Any, now: float) -> None:
-        """Leave the quiet ones out of a request, unless it is time to look at all."""
-        recently = now - QUIET_SECONDS
-        lively = [
-            (
-                topic,
-                [one for one in asked if self._heard.get((topic, one[0]), -math.inf) > recently],
-            )
-            for topic, asked in request.topics
-        ]
-        lively = [(topic, asked) for topic, asked in lively if asked]
-        left = self._looked + LOOK_SECONDS - now
-        if left <= 0 or not lively:
-            self._looked = now
-        else:
-            request._topics = lively
-            request._max_wait_ms = min(request._max_wait_ms, math.ceil(left * 1_000))
-
-    def heard(self, partitions: Iterable[tuple[str, int]], now: float) -> None:
-        """Something came of these."""
-        self._heard |= dict.fromkeys(partitions, now)
-
-
 def pace(fetcher: Any) -> None:
     """Have an aiokafka fetcher rest before it asks a broker again, unless it is behind.
 
@@ -91,11 +52,9 @@ def pace(fetcher: Any) -> None:
     """
     ask = fetcher._proc_fetch_request
     own = Pace()
-    attentions: defaultdict[int, Attention] = defaultdict(Attention)
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
         time = asyncio.get_running_loop().time
-        attention = attentions[node]
         if not _is_behind(assignment, request):
             begun, asked = time(), own.rest()
             try:
@@ -105,14 +64,11 @@ def pace(fetcher: Any) -> None:
                 return False
             own.rested(asked, time() - begun)
             request._topics = _open_to(fetcher, assignment, node)
-            attention.narrow(request, time())
         if fetcher._records:
             request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
         if not request.topics:
             return False
-        answer = await ask(assignment, node, request)
-        attention.heard(fetcher._records, time())
-        return answer
+        return await ask(assignment, node, request)
 
     fetcher._proc_fetch_request = ask_at_a_pace
     fetcher._prefetch_backoff = PREFETCH_SECONDS

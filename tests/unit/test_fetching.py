@@ -6,13 +6,9 @@ from types import SimpleNamespace
 import pytest
 from aiokafka import TopicPartition
 
-from runtime import fetching
 from runtime.fetching import (
     LONGEST_REST_SECONDS,
-    LOOK_SECONDS,
-    QUIET_SECONDS,
     REST_SECONDS,
-    Attention,
     Pace,
     pace,
 )
@@ -166,45 +162,3 @@ def test_a_rest_that_is_cancelled_asks_nothing_and_says_so():
         assert fetcher.asked == []
 
     asyncio.run(case())
-
-
-ALL = [("in", [(0, END, 1), (1, END, 1)]), ("rare", [(0, END, 1)])]
-LIVELY = [("in", [(0, END, 1)])]
-
-
-def narrowed(attention, now):
-    request = request_of(ALL)
-    attention.narrow(request, now)
-    return request._topics, request._max_wait_ms
-
-
-def test_quiet_partitions_are_asked_for_now_and_then():
-    attention = Attention()
-    assert narrowed(attention, 0.0) == (ALL, 100)
-    attention.heard([("in", 0)], 0.001)
-    assert narrowed(attention, 0.005) == (LIVELY, 15)
-    assert narrowed(attention, LOOK_SECONDS) == (ALL, 100)
-    assert narrowed(attention, LOOK_SECONDS + 0.001) == (LIVELY, 19)
-
-
-def test_where_all_is_quiet_all_is_asked_for():
-    attention = Attention()
-    attention.heard([("in", 0)], 0.0)
-    late = QUIET_SECONDS + 1
-    assert narrowed(attention, late) == (ALL, 100)
-    assert narrowed(attention, late + 0.001) == (ALL, 100)
-
-
-def test_a_reader_that_has_fallen_behind_asks_for_all(slept, monkeypatch):
-    monkeypatch.setattr(fetching, "LOOK_SECONDS", 3_600.0)
-    fetcher = Fetcher({("in", 0): END, ("rare", 0): END})
-    fetcher.ask()
-    assert fetcher.asked.pop() == [("in", 0), ("rare", 0)]
-    fetcher._records = {("in", 0): "records"}
-    fetcher.ask()
-    fetcher._records = {}
-    fetcher.ask()
-    assert fetcher.asked.pop() == [("in", 0)]
-    fetcher.assignment._positions["in", 0] = END - 1
-    fetcher.ask()
-    assert fetcher.asked.pop() == [("in", 0), ("rare", 0)]
