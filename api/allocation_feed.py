@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from api.records import Record
 from models.channels import AllocationRow
 from models.rows import decode
+from runtime.records import Fetched
 
 Places = dict[int, int]
 
@@ -38,8 +38,8 @@ class AllocationFeed:
         self._changed = asyncio.Event()
         self._changes = 0
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Take what came by in the log."""
+    def take(self, partition: int, records: Iterable[Fetched]) -> None:
+        """Take what came by in a partition of the log."""
         for record in records:
             if record.value is None:
                 continue
@@ -51,7 +51,7 @@ class AllocationFeed:
             # Popped first: the dictionary stays in the order of the latest changes.
             known.pop(row.sku, None)
             self._changes += 1
-            known[row.sku] = Allocation(row, record.partition, record.offset, self._changes)
+            known[row.sku] = Allocation(row, partition, record.offset, self._changes)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

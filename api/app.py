@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,16 +33,16 @@ from api.archive.store import Archive, create
 from api.bodies import LimitedBodies
 from api.paths import RawPaths
 from api.producing import Producing
-from api.records import Record
 from api.settings import Settings
 from api.state import State
 from api.views.base import View
-from api.views.following import Following
+from api.views.following import Following, Taker
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
 from api.watching import Watching
 from models import topics
 from models.reference import Catalog
+from runtime.records import Fetched
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +132,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await view.close()
 
 
-def _taker(catalog: Catalog, topic: str, watching: Watching) -> Callable[[list[Record]], None]:
-    def take(records: list[Record]) -> None:
+def _taker(catalog: Catalog, topic: str, watching: Watching) -> Taker:
+    def take(partition: int, records: list[Fetched]) -> None:
         for record in records:
             key = (record.key or b"").decode("utf-8", "replace")
             catalog.take(topic, key, record.offset, record.value or b"")

@@ -15,12 +15,6 @@ whatever else is done in it: a reader that is behind, beside much else, falls ba
 _send = conn.AIOKafkaConnection.send
 
 
-def prepare() -> None:
-    """Have every connection that this process makes from now on be as it should."""
-    conn.READER_LIMIT = READER_BYTES
-    conn.AIOKafkaConnection.send = send
-
-
 def send(self: Any, request: Any, expect_response: bool = True) -> Any:
     """Send as aiokafka does; where uvloop raises RuntimeError, raise KafkaConnectionError.
 

@@ -10,8 +10,9 @@ from models import topics
 from models.movements import AnyMovement, cause_of
 from models.movements import encode as encode_movement
 from models.outcomes import Code
+from runtime.records import Fetched
 from streams.engine.sender import Headers
-from streams.engine.stage import Raw, Work
+from streams.engine.stage import Work
 from streams.routing import Routing
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 _KEPT: Final = 1024 * 1024
 
 
-def bury_if_too_large(work: Work, routing: Routing, record: Raw) -> bool:
+def bury_if_too_large(work: Work, routing: Routing, record: Fetched) -> bool:
     """Whether `record` was larger than is decoded; its first MiB is then the dead letter."""
     value = record.value
     if value is None or len(value) <= MAX_RECORD_BYTES:
@@ -33,7 +34,13 @@ def bury_if_too_large(work: Work, routing: Routing, record: Raw) -> bool:
 
 
 def bury(
-    work: Work, routing: Routing, record: Raw, code: Code, reason: str, index: int, original: bytes
+    work: Work,
+    routing: Routing,
+    record: Fetched,
+    code: Code,
+    reason: str,
+    index: int,
+    original: bytes,
 ) -> None:
     """Send `original`, element `index` of `record`, to the dead letters.
 
@@ -47,7 +54,7 @@ def bury(
 
 
 def bury_movement(
-    work: Work, routing: Routing, record: Raw, movement: AnyMovement, code: Code, reason: str
+    work: Work, routing: Routing, record: Fetched, movement: AnyMovement, code: Code, reason: str
 ) -> None:
     """Say that a movement could not be applied, or only with a doubt.
 

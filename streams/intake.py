@@ -37,10 +37,11 @@ from models.outcomes import Arrival, Code
 from models.reading import Held, Reading, ReadLine, read
 from models.reference import Catalog, Reference
 from models.rows import version
+from runtime.records import Fetched
 from streams.controls import REFERENCE_KEY, beat, move_reference, open_epoch
 from streams.dead_letters import MAX_RECORD_BYTES, bury, bury_if_too_large
 from streams.engine.partition import Partition
-from streams.engine.stage import MAX_STEP_WEIGHT, Raw, Work
+from streams.engine.stage import MAX_STEP_WEIGHT, Work
 from streams.holding import HeldRow, Holding, epoch_want, held_key, sale_want
 from streams.packing import Packing
 from streams.routing import Routing
@@ -73,7 +74,7 @@ class Element(Struct, gc=False):
     """One event of a record, on its way through intake."""
 
     work: Work
-    record: Raw
+    record: Fetched
     index: int
     original: bytes
     open_lines: tuple[int, ...] = ()
@@ -141,7 +142,7 @@ class Intake:
             if any(reference.offsets.get(name, 0) < end for name, end in latest.items())
         )
 
-    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
         """Take plain events as far as they go."""
         plain = self._plain.get(work.topic)
         reference = self._references[work.partition.number, work.topic]
@@ -151,7 +152,7 @@ class Intake:
             return 0
         return plain.take_run(records, start, work, reference, MAX_RECORD_BYTES, MAX_STEP_WEIGHT)
 
-    def absorb(self, work: Work, record: Raw) -> bool:
+    def absorb(self, work: Work, record: Fetched) -> bool:
         """Take one record: an event, or an array of events of one source.
 
         False where it waits for reference data that is still to be read.

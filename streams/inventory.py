@@ -23,11 +23,12 @@ from models.packs import Pack, pack
 from models.returns import ReturnRow
 from models.rows import Document, parts, version
 from models.stock import HistoryRow, StockRow
+from runtime.records import Fetched
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
 from streams.engine.partition import Partition
-from streams.engine.stage import Raw, Work
+from streams.engine.stage import Work
 from streams.routing import Routing
 
 _BURIED: Final = {
@@ -107,11 +108,11 @@ class Inventory:
         self._allocations.pop(number, None)
         self._entries.pop(number, None)
 
-    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
         """Nothing is taken but record by record."""
         return 0
 
-    def absorb(self, work: Work, record: Raw) -> bool:
+    def absorb(self, work: Work, record: Fetched) -> bool:
         """Apply a record's movements, less those whose origin is absorbed already."""
         partition = work.partition
         base = version(partition.position.generation, place(record.offset, 0))
@@ -128,7 +129,9 @@ class Inventory:
                 return False
         return True
 
-    def _apply(self, work: Work, record: Raw, movement: AnyMovement, base: int, index: int) -> bool:
+    def _apply(
+        self, work: Work, record: Fetched, movement: AnyMovement, base: int, index: int
+    ) -> bool:
         """Apply one movement, if it is new; False where only a part of it was done."""
         partition = work.partition
         position = partition.position
@@ -188,7 +191,7 @@ class Inventory:
             work.emit(destination, None, record)
         self._allocations[work.partition.number].send(work)
 
-    def _answer(self, work: Work, record: Raw, movement: AnyMovement, outcome: Outcome) -> None:
+    def _answer(self, work: Work, record: Fetched, movement: AnyMovement, outcome: Outcome) -> None:
         if type(movement) is Hold:
             send_decision(work, self._routing, movement, outcome)
         elif outcome in _BURIED:

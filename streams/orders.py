@@ -13,10 +13,11 @@ from models.movements import MAX_INDEX, ChannelRuleSet, Note, ordinal
 from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
+from runtime.records import Fetched
 from streams.dead_letters import bury, bury_if_too_large
 from streams.decisions import SERVICE, TICK_KEY
 from streams.engine.partition import Partition
-from streams.engine.stage import Raw, Work
+from streams.engine.stage import Work
 from streams.packing import Packing
 from streams.routing import Routing
 from streams.settings import Settings
@@ -82,11 +83,11 @@ class Orders:
             number for number, heap in self._deadlines.items() if heap and heap[0][0] <= soon
         )
 
-    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
         """Nothing is taken but record by record."""
         return 0
 
-    def absorb(self, work: Work, record: Raw) -> bool:
+    def absorb(self, work: Work, record: Fetched) -> bool:
         """Take one record: a command, or the service's own decision, tick or rule."""
         if bury_if_too_large(work, self._routing, record):
             return True
@@ -103,7 +104,9 @@ class Orders:
                 self._take(work, record, element.event, element.place, element.original)
         return True
 
-    def _take(self, work: Work, record: Raw, event: AnyEvent, index: int, original: bytes) -> None:
+    def _take(
+        self, work: Work, record: Fetched, event: AnyEvent, index: int, original: bytes
+    ) -> None:
         if isinstance(event, service.ChannelRuleSet):
             self._broadcast(work, event)
             return
@@ -170,7 +173,7 @@ class Orders:
         raise TypeError(f"no command: {type(event).__name__}")
 
     def _bury_refusal(
-        self, work: Work, record: Raw, outcome: Outcome, index: int, original: bytes
+        self, work: Work, record: Fetched, outcome: Outcome, index: int, original: bytes
     ) -> None:
         if outcome is Outcome.CONFLICT:
             reason = "the reservation was requested with other content; the first stands"
@@ -242,7 +245,7 @@ class Orders:
             orders.tell(row, "deadline", settled.outcome, work.now)
             self._settle(work, settled)
 
-    def _expire_due(self, work: Work, record: Raw) -> bool:
+    def _expire_due(self, work: Work, record: Fetched) -> bool:
         """Let lapse what is due at a tick; False where there is more of it."""
         cursor = work.partition.position.cursor
         work.index = cursor.get(_INPUT, 0)

@@ -9,14 +9,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
 from api.archive.store import Document, Entry, Letter, Writer
-from api.records import Record
 from api.views.base import kind_of
 from api.views.gaps import gaps_of
 from models import topics
 from models.outcomes import REMEDIES, Code
 from models.rows import head, parts, stock_key
 from models.rows import key as row_key
-from runtime.connections import prepare
+from runtime.preparing import prepare
+from runtime.records import Fetched
 
 SETS: Final = frozenset({"rebased", "adopted"})
 KINDS: Final = frozenset({b"hold", b"return", b"source", b"advice", b"transfer", b"held"})
@@ -169,7 +169,7 @@ class Filling:
         self._writer = writer
         self._with_gaps: dict[str, dict[str, str]] = {}
 
-    def take_rows(self, records: Iterable[Record]) -> None:
+    def take_rows(self, records: Iterable[Fetched]) -> None:
         """Rows of a state topic: those that are searched are kept."""
         latest: dict[str, Document] = {}
         for record in records:
@@ -201,7 +201,7 @@ class Filling:
             for key, place in {**gone, **named}.items()
         ]
 
-    def take_entries(self, records: Iterable[Record]) -> None:
+    def take_entries(self, records: Iterable[Fetched]) -> None:
         """Records of the ledger."""
         self._writer.add_entries(
             [entry for record in records for entry in entries_of(record.value or b"[]")]

@@ -8,18 +8,22 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from api.records import Record
 from api.views.base import Update, View, kind_of
 from models import topics
 from models.rows import head, tombstone_version
-from runtime.connections import prepare
 from runtime.fetching import pace
+from runtime.preparing import prepare
+from runtime.records import Fetched
 
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
 _IDLE_WAIT_MS: Final = 100
 _STAMP_SECONDS: Final = 0.01
+
+
+Taker = Callable[[int, list[Fetched]], None]
+"""Takes records of one partition of a topic."""
 
 
 class Following:
@@ -37,7 +41,7 @@ class Following:
         *,
         on_row: Callable[[str], None],
         on_position: Callable[[bytes], None],
-        others: dict[str, Callable[[list[Record]], None]],
+        others: dict[str, Taker],
     ) -> None:
         """`on_row` is told the key of every row but stock, `on_position` intake's positions.
 
@@ -107,17 +111,17 @@ class Following:
         self._next = {tp: await consumer.position(tp) for tp in assigned}
         return assigned
 
-    def _parts(self, records: list[Record]) -> Iterator[list[Record]]:
+    def _parts(self, records: list[Fetched]) -> Iterator[list[Fetched]]:
         """Records in portions, so that whoever reads meanwhile is answered between them."""
         most = self._view.portion if self.ready.is_set() else len(records)
         for start in range(0, len(records), most):
             yield records[start : start + most]
 
-    async def _take(self, tp: TopicPartition, records: list[Record]) -> None:
+    async def _take(self, tp: TopicPartition, records: list[Fetched]) -> None:
         self._next[tp] = records[-1].offset + 1
         take = self._others.get(tp.topic)
         if take is not None:
-            take(records)
+            take(tp.partition, records)
             return
         latest: dict[str, Update] = {}
         for record in records:
@@ -137,7 +141,7 @@ class Following:
             if not key.startswith("stock|"):
                 self._on_row(key)
 
-    async def _forget(self, tombstones: list[Record]) -> None:
+    async def _forget(self, tombstones: list[Fetched]) -> None:
         told = [((one.key or b"").decode(), tombstone_version(one.headers)) for one in tombstones]
         served = [(key, version) for key, version in told if kind_of(key) in _SERVED]
         if served:

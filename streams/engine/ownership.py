@@ -12,7 +12,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.engine.stage import Raw
+from runtime.records import Fetched
 
 MAX_RUN = 2_000
 """Records of a run: heartbeats must have their turn between two of them."""
@@ -30,7 +30,9 @@ class Ownership(Protocol):
         None: it can't tell now, ask again.
         """
 
-    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[list[Raw]]:
+    def read(
+        self, topic: str, partition: int, start: int, end: int
+    ) -> AsyncIterator[list[Fetched]]:
         """The records with offsets from `start` up to `end`, which is not among them, in runs."""
 
 
@@ -64,7 +66,7 @@ class GroupOwnership:
 
     async def read(
         self, topic: str, partition: int, start: int, end: int
-    ) -> AsyncIterator[list[Raw]]:
+    ) -> AsyncIterator[list[Fetched]]:
         reader = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, fetch_max_wait_ms=100)
         await reader.start()
         try:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from runtime.records import Fetched
 from streams.engine.partition import Partition
-from streams.engine.stage import Outputs, Raw, Stage, Work
+from streams.engine.stage import Outputs, Stage, Work
 
 
-def replay_run(stage: Stage, partition: Partition, topic: str, run: Iterable[Raw]) -> None:
+def replay_run(stage: Stage, partition: Partition, topic: str, run: Iterable[Fetched]) -> None:
     """Absorb a run of `topic` (without prefix); the partition then holds what it leads to."""
     outputs: Outputs = {}
     work = Work(partition, outputs)

@@ -1,24 +1,15 @@
 """What a stage is to the engine: inputs, a state topic, and how it takes one record."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from models.instants import MILLISECOND, Instant
+from runtime.records import Fetched
 from streams.engine.documents import Documents
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Destination, Headers, Record
 
 Outputs = dict[Destination, list[Record]]
-
-
-class Raw(Protocol):
-    """A record as the consumer hands it over; `timestamp` in milliseconds."""
-
-    key: bytes | None
-    value: bytes | None
-    offset: int
-    timestamp: int
-    headers: Sequence[tuple[str, bytes]]
 
 
 class Work:
@@ -47,7 +38,7 @@ class Work:
         documents = self.partition.documents
         self.documents = documents if documents is not None and documents.topic == topic else None
 
-    def begin(self, record: Raw) -> None:
+    def begin(self, record: Fetched) -> None:
         """The next record, or the rest of one; `now` never goes back."""
         self.offset = record.offset
         self.index = 0
@@ -94,10 +85,10 @@ class Stage(Protocol):
     def closed(self, number: int) -> None:
         """The partition is no longer ours: forget what was derived."""
 
-    def absorb_run(self, work: Work, records: list[Raw], start: int) -> int:
+    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
         """Take what can be taken at once of `records`, from `start` on; how many that is."""
 
-    def absorb(self, work: Work, record: Raw) -> bool:
+    def absorb(self, work: Work, record: Fetched) -> bool:
         """Take one record into rows and outputs; False where only a part of it was done, or none.
 
         The position's cursor says how much that is, and the same record comes again, in another
@@ -112,7 +103,7 @@ MAX_STEP_WEIGHT: Final = 8 * 1024 * 1024
 """Bytes of changed rows per partition at which a step is cut: well below a state batch."""
 
 
-def absorb(stage: Stage, work: Work, records: list[Raw]) -> int:
+def absorb(stage: Stage, work: Work, records: list[Fetched]) -> int:
     """Take records of the topic at hand; how many were taken whole before the step must be cut.
 
     Those that the position has absorbed are passed. Raises what the stage raises, with the place.
@@ -143,6 +134,6 @@ def absorb(stage: Stage, work: Work, records: list[Raw]) -> int:
     return place
 
 
-def size_of(records: Iterable[Raw]) -> int:
+def size_of(records: Iterable[Fetched]) -> int:
     """Bytes of values."""
     return sum([len(record.value or b"") for record in records])

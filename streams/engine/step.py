@@ -14,13 +14,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from runtime.records import Fetched
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, STATE_NEXT, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
 from streams.engine.pressure import LATELY_SECONDS, LONGEST_REST_SECONDS, Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
-from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Raw, Stage, Work, absorb, size_of
+from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Stage, Work, absorb, size_of
 from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Steps:
         self._now_ms = now_ms
         self._lag_ms = lag_ms
         self.owned: dict[int, Partition] = {}
-        self._pending: dict[TopicPartition, deque[Raw]] = {}
+        self._pending: dict[TopicPartition, deque[Fetched]] = {}
         self._next: dict[TopicPartition, int] = {}
         self._starts: dict[TopicPartition, int] = {}
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
@@ -217,7 +218,7 @@ class Steps:
 
     # -- arrival
 
-    def offer(self, runs: Mapping[TopicPartition, list[Raw]]) -> None:
+    def offer(self, runs: Mapping[TopicPartition, list[Fetched]]) -> None:
         """Take fetched records. A run must begin where the last one ended, else seek back.
 
         A hole that the broker confirms by answering the same again is none (a
@@ -242,7 +243,7 @@ class Steps:
         if self._count:
             self._wake.set()
 
-    def _enqueue(self, source: TopicPartition, records: list[Raw]) -> None:
+    def _enqueue(self, source: TopicPartition, records: list[Fetched]) -> None:
         self._pending[source].extend(records)
         self._bytes[source] += size_of(records)
         self._count += len(records)
@@ -368,7 +369,7 @@ class Steps:
                 self._waits = self._waits or (not done and cursor.get(topic) == before is not None)
                 self._give_back(source, records[done:])
 
-    def _take(self, now: float) -> list[tuple[TopicPartition, list[Raw]]]:
+    def _take(self, now: float) -> list[tuple[TopicPartition, list[Fetched]]]:
         """A slice: about as many bytes of each input that has any, at least a record."""
         ready = sorted(source for source, waiting in self._pending.items() if waiting)
         share = SLICE_BYTES // max(1, len(ready))
@@ -403,7 +404,7 @@ class Steps:
             is_fresh = now < self._fresh_at + LATELY_SECONDS if fed is None else fed.is_fresh(now)
             self._step.is_shared = self._step.is_shared or is_fresh
 
-    def _give_back(self, source: TopicPartition, records: list[Raw]) -> None:
+    def _give_back(self, source: TopicPartition, records: list[Fetched]) -> None:
         self._pending[source].extendleft(reversed(records))
         self._bytes[source] += size_of(records)
         self._count += len(records)

@@ -10,16 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as kafka
 from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from runtime.connections import prepare
 from runtime.fetching import pace
-from streams.engine.stage import Raw
+from runtime.preparing import prepare
+from runtime.records import Fetched
 
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""
@@ -39,16 +38,6 @@ class Flow(Protocol):
 
     async def resume(self, consumer: "Consumer", assignment: set[TP]) -> dict[TP, int]:
         """The offset to read next, for each assigned input."""
-
-
-class Records(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of a fetch as they were parsed: they have all that a stage needs."""
-
-    def __iter__(self) -> Any:
-        return self._records_iterator
-
-    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
-        return record
 
 
 class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -148,7 +137,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
             if not self.app.should_stop:
                 raise
 
-    def _put_back(self, records: Mapping[TopicPartition, list[Raw]]) -> None:
+    def _put_back(self, records: Mapping[TopicPartition, list[Fetched]]) -> None:
         """Have runs fetched again that came while partitions changed hands.
 
         They may be from before a seek or from after it; only these would be missed.
@@ -161,10 +150,10 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
                     consumer.seek(tp, run[0].offset)
 
     def _messages(
-        self, records: Mapping[TopicPartition, list[Raw]], generation: int
+        self, records: Mapping[TopicPartition, list[Fetched]], generation: int
     ) -> list[ConsumerMessage]:
         """One message per input topic and poll; of changelogs, one per partition."""
-        by_topic: dict[str, dict[int, list[Raw]]] = defaultdict(dict)
+        by_topic: dict[str, dict[int, list[Fetched]]] = defaultdict(dict)
         messages = []
         for tp, run in records.items():
             if tp.topic in self._flow.inputs:
@@ -274,5 +263,4 @@ class Transport(kafka.Transport):  # type: ignore[misc]
 def register() -> None:
     """Make `onhand://` a transport that Faust knows."""
     prepare()
-    fetcher.PartitionRecords = Records
     drivers.TRANSPORTS.aliases["onhand"] = f"{__name__}:Transport"

@@ -8,7 +8,7 @@ import uvloop
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 
-from runtime import connections
+from runtime.preparing import prepare
 
 STRUCT = SimpleNamespace(
     encode=lambda: b"asked",
@@ -18,7 +18,7 @@ REQUEST = SimpleNamespace(prepare=lambda versions: STRUCT)
 
 
 def test_a_transport_that_was_closed_is_a_broken_connection():
-    connections.prepare()
+    prepare()
 
     async def case():
         server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
