@@ -80,7 +80,7 @@ def scale(
 @cli.command()
 def freshness(
     rates: str = typer.Option("1000,5000,10000", help="events a second, one after the other"),
-    seconds: float = typer.Option(15.0, help="how long at each rate"),
+    seconds: float = typer.Option(30.0, help="how long at each rate"),
     burst: int = typer.Option(500_000, help="events of one store, all at once"),
     least: bool = typer.Option(False, help="the least that Python can do, in Onhand's place"),
 ) -> None:

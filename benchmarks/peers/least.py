@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, conn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 
 from benchmarks import peers
@@ -39,7 +39,8 @@ from models.stock import (
     empty,
     history_key,
 )
-from runtime.connections import READER_BYTES
+from runtime.fetching import pace
+from runtime.preparing import prepare
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
 SOURCES: Final = f"{peers.NAME}-sources-changelog"
@@ -229,7 +230,7 @@ class Inventory:
 
 async def work(stage: Any) -> None:
     """Fetch, compute, append; what was appended is awaited before the next append."""
-    conn.READER_LIMIT = READER_BYTES
+    prepare()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=peers.KAFKA,
         group_id=peers.NAME,
@@ -244,6 +245,7 @@ async def work(stage: Any) -> None:
         max_request_size=64 * BATCH_BYTES,
     )
     await consumer.start()
+    pace(consumer._fetcher)
     numbers = range(peers.PARTITIONS)
     consumer.assign([TopicPartition(topic, one) for topic in stage.inputs for one in numbers])
     await producer.start()

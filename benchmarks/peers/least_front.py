@@ -4,12 +4,13 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition, conn
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from starlette.types import Receive, Scope, Send
 
 from benchmarks import peers
 from benchmarks.peers.least import STOCK
-from runtime.connections import READER_BYTES
+from runtime.fetching import pace
+from runtime.preparing import prepare
 
 _PREFIX: Final = "/v1/availability/"
 _HEADERS: Final = [(b"content-length", b"0")]
@@ -19,9 +20,10 @@ _known: set[str] = set()
 
 async def follow() -> None:
     """Note every key that comes by."""
-    conn.READER_LIMIT = READER_BYTES
+    prepare()
     consumer = AIOKafkaConsumer(bootstrap_servers=peers.KAFKA, auto_offset_reset="earliest")
     await consumer.start()
+    pace(consumer._fetcher)
     consumer.assign([TopicPartition(STOCK, number) for number in range(peers.PARTITIONS)])
     while True:
         for records in (await consumer.getmany(timeout_ms=100, max_records=10_000)).values():
