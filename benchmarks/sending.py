@@ -165,11 +165,11 @@ class Sending:
         }
         await self._send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
         while not await self._is_there(f"/v1/availability/{name}/{PLACE}"):
-            # Who has waited for long can be asked less often, and be told as precisely.
+            # Who has waited for long is asked less often, and seen late by a twentieth at most.
             waited = time.perf_counter() - begun
             if waited > LIMIT_SECONDS:
                 raise BenchmarkError(f"{name} cannot be read after {LIMIT_SECONDS:.0f} s")
-            await asyncio.sleep(max(POLL_SECONDS, waited / 100))
+            await asyncio.sleep(max(POLL_SECONDS, waited / 20))
 
     async def _is_there(self, path: str) -> bool:
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()

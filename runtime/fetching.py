@@ -17,7 +17,7 @@ PREFETCH_SECONDS: Final = 0.005
 By aiokafka's tenth of a second all other partitions are late beside one that has a backlog.
 """
 
-REST_SECONDS: Final = 0.004
+REST_SECONDS: Final = 0.002
 LONGEST_REST_SECONDS: Final = 0.015
 
 _LATE_TIMES: Final = 2
