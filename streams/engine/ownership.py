@@ -67,6 +67,9 @@ class GroupOwnership:
     async def read(
         self, topic: str, partition: int, start: int, end: int
     ) -> AsyncIterator[list[Fetched]]:
+        if start >= end:
+            # aiokafka's consumer, stopped before its tasks have begun, ends who stops it.
+            return
         reader = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, fetch_max_wait_ms=100)
         await reader.start()
         try:

@@ -271,10 +271,17 @@ class Steps:
                 if self._waits:
                     self._waits = False
                     await asyncio.sleep(ABSORB_AGAIN_SECONDS)
-        except (asyncio.CancelledError, GeneratorExit):
+        except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must not go on
-            self._fatal(error)
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """The process must not go on without this task, unless it was asked to end."""
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise error
+        self._fatal(error)
 
     def _has_work(self) -> bool:
         return bool(self._count or self._owed or self._unsaved)
@@ -472,8 +479,8 @@ class Steps:
                 self._owed = batches
         except OwnershipLostError:
             log.info("%s: a step ends unfinished, its partitions are revoked", self.stage.name)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
-            self._fatal(error)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is
+            self._fail(error)
 
     async def _send(self, outputs: Outputs, owed: Batches) -> dict[Destination, int]:
         """Where the state landed."""
@@ -521,8 +528,8 @@ class Steps:
                 await self._repair(jumped, generation)
         except OwnershipLostError:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on
-            self._fatal(error)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is
+            self._fail(error)
 
     async def _repair(self, jumped: list[Partition], generation: int) -> None:
         """Someone else wrote to state logs of ours. If we own them still, make them right.

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from models import topics
 from streams import topics as topic_setup
 from streams.engine.failpoints import Failpoints
+from streams.engine.ownership import GroupOwnership
 from streams.engine.sender import OUTPUT_BATCH_BYTES, BatchTooLargeError, Sender
 from streams.errors import PartitionMismatchError
 from streams.settings import Settings
@@ -101,3 +103,12 @@ def test_a_dead_letter_keeps_its_headers(settings):
         b"\xff\x00",
         [("onhand-code", b"invalid")],
     )
+
+
+def test_to_read_what_is_not_there_reads_nothing(settings):
+    async def case():
+        ownership = GroupOwnership(settings.kafka, None)
+        name = settings.topic(topics.INVENTORY_STATE)
+        return [run async for run in ownership.read(name, 1, 0, 0)]
+
+    assert asyncio.run(case()) == []

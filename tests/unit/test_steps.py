@@ -698,6 +698,34 @@ def test_a_log_that_lost_its_end_is_fatal(monkeypatch):
     run(case)
 
 
+@pytest.mark.parametrize("breaks", ["send_outputs", "send_state"])
+def test_a_step_that_a_library_cancels_is_fatal(breaks):
+    async def cancelled(what):
+        raise asyncio.CancelledError
+
+    async def case(bench):
+        setattr(bench.sender, breaks, cancelled)
+        bench.offer(0)
+        await bench.until(lambda: bench.fatal)
+        assert isinstance(bench.fatal[0], asyncio.CancelledError)
+
+    run(case)
+
+
+def test_a_look_that_a_library_cancels_is_fatal(monkeypatch):
+    monkeypatch.setattr(step, "LOOK_SECONDS", 0.0)
+
+    async def cancelled(topic, partitions):
+        raise asyncio.CancelledError
+
+    async def case(bench):
+        bench.ownership.ends = cancelled
+        await bench.until(lambda: bench.fatal)
+        assert isinstance(bench.fatal[0], asyncio.CancelledError)
+
+    run(case)
+
+
 def test_a_record_that_breaks_the_stage_is_fatal_and_named():
     async def case(bench):
         bench.steps.offer({("in", 0): [Record(None, b"not a number", 0, 0, 0)]})
