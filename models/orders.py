@@ -43,7 +43,7 @@ class Line(Struct, gc=False):
     outcome: str = PENDING
 
 
-class Told(Struct, gc=False):
+class CommandOutcome(Struct, gc=False):
     """A command, what came of it, and when its record stood in the log (RFC 3339)."""
 
     command: str
@@ -63,7 +63,7 @@ class OrderRow(Document, kw_only=True):
     expires_at: str | None = None
     confirmed: bool = False
     content: int = 0
-    outcomes: list[Told] = []
+    outcomes: list[CommandOutcome] = []
 
     def settle(self) -> None:
         self.expires_at = to_rfc3339(self.deadline) if self.lines else None
@@ -112,7 +112,7 @@ def copy_of(row: OrderRow, version: int) -> OrderRow:
 
 def tell(row: OrderRow, command: str, outcome: Outcome, now: Instant) -> None:
     """Note in `row` what came of a command."""
-    row.outcomes = [*row.outcomes, Told(command, outcome, to_rfc3339(now))][-MAX_OUTCOMES:]
+    row.outcomes = [*row.outcomes, CommandOutcome(command, outcome, to_rfc3339(now))][-MAX_OUTCOMES:]
 
 
 def content_hash(data: Requested) -> int:

@@ -39,7 +39,7 @@ class Disposition(Struct, array_like=True, frozen=True, order=True, gc=False):
     location: str
 
 
-class Told(Struct, array_like=True, frozen=True, gc=False):
+class TimelineStage(Struct, array_like=True, frozen=True, gc=False):
     """A stage as it was told. `at` is when it happened."""
 
     at: Instant
@@ -58,7 +58,7 @@ class Return:
     `received` is by location; `authorized` is None where nobody has said.
     """
 
-    def __init__(self, stages: Iterable[Told]) -> None:
+    def __init__(self, stages: Iterable[TimelineStage]) -> None:
         self.authorized: int | None = None
         self.shipped = self.refunded = self.credited = 0
         self.received: dict[str, int] = {}
@@ -151,7 +151,7 @@ class ReturnRow(Document, kw_only=True):
     line: int
     sku: str
     sold_as: str | None = None
-    timeline: tuple[Told, ...] = ()
+    timeline: tuple[TimelineStage, ...] = ()
 
     def is_over(self) -> bool:
         now = self.now()
@@ -181,7 +181,7 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
     stages = known.timeline if known is not None else ()
     if known is not None and len(stages) >= MAX_FACTS:
         return Judged(Outcome.DOCUMENT_LIMIT, key, known, [])
-    told = Told(
+    told = TimelineStage(
         said.effective,
         said.sequence,
         said.source,
@@ -217,11 +217,11 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
     return Judged(outcome, key, row, moves_between(known.course(), row.course()), flags)
 
 
-def _when(one: Told) -> tuple[Instant, int, str]:
+def _when(one: TimelineStage) -> tuple[Instant, int, str]:
     return one.at, one.sequence, one.source
 
 
-def _outcome(before: Return, now: Return, row: ReturnRow, told: Told) -> Outcome:
+def _outcome(before: Return, now: Return, row: ReturnRow, told: TimelineStage) -> Outcome:
     if told.stage == "disposed":
         return _outcome_of_disposition(before, now, row, told)
     if told.stage == "received":
@@ -236,7 +236,7 @@ def _outcome(before: Return, now: Return, row: ReturnRow, told: Told) -> Outcome
     return Outcome.RECORDED
 
 
-def _outcome_of_disposition(before: Return, now: Return, row: ReturnRow, told: Told) -> Outcome:
+def _outcome_of_disposition(before: Return, now: Return, row: ReturnRow, told: TimelineStage) -> Outcome:
     known = now.known()
     if known and told.quantity > known:
         return Outcome.RETURN_EXCEEDS

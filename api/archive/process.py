@@ -17,7 +17,10 @@ class ArchiveEndedError(Exception):
 async def filled(path: Path) -> AsyncIterator["asyncio.Task[None]"]:
     """Have the file filled; the task raises ArchiveEndedError if that ends by itself."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api.archive", str(path)), stdin=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "api.archive", str(path)),
+        stdin=asyncio.subprocess.PIPE,
+        # Linux divides processors among sessions: in the front's own it would take the front's part.
+        start_new_session=True,
     )
     watching = asyncio.create_task(_watch(process))
     try:

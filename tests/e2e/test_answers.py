@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
+from pathlib import Path
 
+import psutil
 import pytest
 
 from local.processes import wait_until
@@ -270,3 +273,16 @@ def test_reference_data_is_read_back_as_stated(running):
     assert {name: found[name] for name in stated} == stated
     assert "REF" in running.get("/v1/reference/items").json()["names"]
     assert running.get("/v1/reference/items/none").status_code == 404
+
+
+def test_the_archive_takes_processors_only_where_others_leave_them(running):
+    (filling,) = (
+        one
+        for one in psutil.Process().children(recursive=True)
+        if "api.archive" in one.cmdline()
+    )
+    assert filling.nice() == 19
+    assert os.getsid(filling.pid) == filling.pid
+    group = Path(f"/proc/{filling.pid}/autogroup")
+    if group.exists():
+        assert group.read_text().endswith("nice 19\n")
