@@ -112,7 +112,8 @@ def copy_of(row: OrderRow, version: int) -> OrderRow:
 
 def tell(row: OrderRow, command: str, outcome: Outcome, now: Instant) -> None:
     """Note in `row` what came of a command."""
-    row.outcomes = [*row.outcomes, CommandOutcome(command, outcome, to_rfc3339(now))][-MAX_OUTCOMES:]
+    told = CommandOutcome(command, outcome, to_rfc3339(now))
+    row.outcomes = [*row.outcomes, told][-MAX_OUTCOMES:]
 
 
 def content_hash(data: Requested) -> int:

@@ -236,7 +236,9 @@ def _outcome(before: Return, now: Return, row: ReturnRow, told: TimelineStage) -
     return Outcome.RECORDED
 
 
-def _outcome_of_disposition(before: Return, now: Return, row: ReturnRow, told: TimelineStage) -> Outcome:
+def _outcome_of_disposition(
+    before: Return, now: Return, row: ReturnRow, told: TimelineStage
+) -> Outcome:
     known = now.known()
     if known and told.quantity > known:
         return Outcome.RETURN_EXCEEDS

@@ -19,7 +19,7 @@ async def filled(path: Path) -> AsyncIterator["asyncio.Task[None]"]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api.archive", str(path)),
         stdin=asyncio.subprocess.PIPE,
-        # Linux divides processors among sessions: in the front's own it would take the front's part.
+        # Linux divides processors among sessions: it is not to live on the front's part.
         start_new_session=True,
     )
     watching = asyncio.create_task(_watch(process))

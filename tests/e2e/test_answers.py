@@ -277,9 +277,7 @@ def test_reference_data_is_read_back_as_stated(running):
 
 def test_the_archive_takes_processors_only_where_others_leave_them(running):
     (filling,) = (
-        one
-        for one in psutil.Process().children(recursive=True)
-        if "api.archive" in one.cmdline()
+        one for one in psutil.Process().children(recursive=True) if "api.archive" in one.cmdline()
     )
     assert filling.nice() == 19
     assert os.getsid(filling.pid) == filling.pid
