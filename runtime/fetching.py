@@ -22,8 +22,8 @@ By aiokafka's tenth of a second all other partitions are late beside one that ha
 REST_SECONDS: Final = 0.002
 LONGEST_REST_SECONDS: Final = 0.008
 
-_USUAL_SCARCITY: Final = 0.25
-"""So much do processes wait that wake each other up, on processors that are half idle."""
+_USUAL_SCARCITY: Final = 0.35
+"""So much do processes wait that wake each other up, while a third of the processors is idle."""
 
 _SECONDS_PER_SHARE: Final = 0.06
 

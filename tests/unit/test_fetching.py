@@ -42,9 +42,9 @@ class Assignment:
     ("scarcity", "rest"),
     [
         (0.0, REST_SECONDS),
-        (0.25, REST_SECONDS),
-        (0.30, 0.005),
-        (0.35, LONGEST_REST_SECONDS),
+        (0.35, REST_SECONDS),
+        (0.40, 0.005),
+        (0.45, LONGEST_REST_SECONDS),
         (1.0, LONGEST_REST_SECONDS),
     ],
 )
