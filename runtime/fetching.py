@@ -11,8 +11,6 @@ import asyncio
 from collections import defaultdict
 from typing import Any, Final
 
-from runtime.processors import Scarcity
-
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
 
@@ -20,22 +18,29 @@ By aiokafka's tenth of a second all other partitions are late beside one that ha
 """
 
 REST_SECONDS: Final = 0.002
-LONGEST_REST_SECONDS: Final = 0.008
+LONGEST_REST_SECONDS: Final = 0.015
 
-_USUAL_SCARCITY: Final = 0.35
-"""So much do processes wait that wake each other up, while a third of the processors is idle."""
-
-_SECONDS_PER_SHARE: Final = 0.06
+_LATE_TIMES: Final = 2
+_OF_THE_LAST: Final = 1 / 8
 
 
-def rest_of(scarcity: float) -> float:
+class Pace:
     """How long a reader rests before it asks again, in seconds.
 
-    Where processors are short it rests for longer, up to a bound: fewer requests are what
-    relieves them most.
+    Where processors are short, its rests end late. It then rests for longer, up to a bound:
+    fewer requests are what relieves them most.
     """
-    unusual = max(0.0, scarcity - _USUAL_SCARCITY)
-    return min(REST_SECONDS + _SECONDS_PER_SHARE * unusual, LONGEST_REST_SECONDS)
+
+    def __init__(self) -> None:
+        self._late = 0.0
+
+    def rest(self) -> float:
+        """How long to rest now."""
+        return min(REST_SECONDS + _LATE_TIMES * self._late, LONGEST_REST_SECONDS)
+
+    def rested(self, asked: float, took: float) -> None:
+        """A rest of `asked` seconds took as long as that."""
+        self._late += (max(0.0, took - asked) - self._late) * _OF_THE_LAST
 
 
 def pace(fetcher: Any) -> None:
@@ -46,19 +51,21 @@ def pace(fetcher: Any) -> None:
     which they still wait are left out, and would be until the answer is there: that is to be soon.
     """
     ask = fetcher._proc_fetch_request
-    scarcity = Scarcity()
+    own = Pace()
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
+        time = asyncio.get_running_loop().time
         if not _is_behind(assignment, request):
+            begun, asked = time(), own.rest()
             try:
-                await asyncio.sleep(rest_of(scarcity.share()))
+                await asyncio.sleep(asked)
             except asyncio.CancelledError:
                 # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
                 return False
+            own.rested(asked, time() - begun)
             request._topics = _open_to(fetcher, assignment, node)
         if fetcher._records:
-            longest_ms = round(rest_of(scarcity.share()) * 1_000)
-            request._max_wait_ms = min(request._max_wait_ms, longest_ms)
+            request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
         if not request.topics:
             return False
         return await ask(assignment, node, request)

@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from runtime.fetching import (
     LONGEST_REST_SECONDS,
     REST_SECONDS,
+    Pace,
     pace,
-    rest_of,
 )
 
 END = 10
@@ -38,18 +38,18 @@ class Assignment:
         )
 
 
-@pytest.mark.parametrize(
-    ("scarcity", "rest"),
-    [
-        (0.0, REST_SECONDS),
-        (0.35, REST_SECONDS),
-        (0.40, 0.005),
-        (0.45, LONGEST_REST_SECONDS),
-        (1.0, LONGEST_REST_SECONDS),
-    ],
-)
-def test_who_waits_for_processors_rests_for_longer(scarcity, rest):
-    assert rest_of(scarcity) == pytest.approx(rest)
+def test_rests_that_end_late_grow_and_shrink_again():
+    pace = Pace()
+    assert pace.rest() == REST_SECONDS
+    for _ in range(50):
+        pace.rested(0.004, 0.009)
+    assert pace.rest() == pytest.approx(REST_SECONDS + 0.010, rel=0.01)
+    for _ in range(50):
+        pace.rested(0.004, 1.0)
+    assert pace.rest() == LONGEST_REST_SECONDS
+    for _ in range(100):
+        pace.rested(0.004, 0.003)
+    assert pace.rest() == pytest.approx(REST_SECONDS, rel=0.01)
 
 
 class Fetcher:
