@@ -36,6 +36,12 @@ _JVM: Final = (
 _JARS: Final = ROOT / ".local" / f"kafka-{VERSION}"
 _POM: Final = ROOT / "local" / "kafka-pom.xml"
 
+FLUSH_MS: Final = 1_000
+"""How often a log is written to disk.
+
+Left to Linux, all that is half a minute old is written at once, and appends wait meanwhile.
+"""
+
 _NOTHING: Final = (
     "no Kafka: set ONHAND_KAFKA to the bootstrap servers of one, "
     "or start a Docker engine, or install Java 17 or newer and Maven"
@@ -258,6 +264,8 @@ def _properties(node: int, ports: list[tuple[int, int]], logs: Path) -> str:
             "group.initial.rebalance.delay.ms=0",
             "group.min.session.timeout.ms=1000",
             "log.cleaner.backoff.ms=500",
+            f"log.flush.interval.ms={FLUSH_MS}",
+            f"log.flush.scheduler.interval.ms={FLUSH_MS}",
             "offsets.topic.num.partitions=1",
             f"offsets.topic.replication.factor={replicas}",
             f"transaction.state.log.replication.factor={replicas}",

@@ -4,9 +4,7 @@ It ends when its standard input does, which is when the front that started it is
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import uvloop
 from api.archive.following import follow
 from api.archive.store import Writer
 from api.settings import Settings
+from runtime.priority import ARCHIVE, give_way
 
 
 async def fill(path: Path, settings: Settings) -> None:
@@ -30,23 +29,7 @@ async def fill(path: Path, settings: Settings) -> None:
     writer.close()
 
 
-NICENESS = 19
-"""Answers and fresh rows come first: what the archive does may wait."""
-
-
-def give_way() -> None:
-    """Take processors only where others leave them.
-
-    Where Linux groups processes by session (sched(7), "The autogroup feature"), niceness counts
-    only within one; a session of its own has one too.
-    """
-    os.nice(NICENESS)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICENESS))
-
-
 if __name__ == "__main__":
-    give_way()
+    give_way(ARCHIVE)
     logging.basicConfig(level=logging.WARNING)
     uvloop.run(fill(Path(sys.argv[1]), Settings()))

@@ -22,7 +22,7 @@ SETS: Final = frozenset({"rebased", "adopted"})
 KINDS: Final = frozenset({b"hold", b"return", b"source", b"advice", b"transfer", b"held"})
 """Rows that are searched by name, as their keys begin."""
 
-_WAIT_MS: Final = 100
+_WAIT_MS: Final = 250
 _ENOUGH_BYTES: Final = 4 * 1024 * 1024
 """Explanations may be a moment late; few large portions cost a half of many small ones."""
 

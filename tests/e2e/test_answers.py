@@ -275,12 +275,16 @@ def test_reference_data_is_read_back_as_stated(running):
     assert running.get("/v1/reference/items/none").status_code == 404
 
 
-def test_the_archive_takes_processors_only_where_others_leave_them(running):
-    (filling,) = (
-        one for one in psutil.Process().children(recursive=True) if "api.archive" in one.cmdline()
-    )
-    assert filling.nice() == 19
-    assert os.getsid(filling.pid) == filling.pid
-    group = Path(f"/proc/{filling.pid}/autogroup")
-    if group.exists():
-        assert group.read_text().endswith("nice 19\n")
+@pytest.mark.parametrize(
+    ("module", "levels"), [("api", [0]), ("streams", [0, 5, 5]), ("api.archive", [19])]
+)
+def test_answers_come_before_fresh_rows_and_those_before_explanations(running, module, levels):
+    own = psutil.Process()
+    found = [one for one in own.children(recursive=True) if module in one.cmdline()]
+    found.sort(key=lambda one: one.nice())
+    assert [one.nice() for one in found] == [min(19, own.nice() + level) for level in levels]
+    for one, level in zip(found, levels, strict=True):
+        assert os.getsid(one.pid) == one.pid
+        group = Path(f"/proc/{one.pid}/autogroup")
+        if group.exists():
+            assert group.read_text().endswith(f"nice {level}\n")
