@@ -54,6 +54,7 @@ def pace(fetcher: Any) -> None:
     own = Pace()
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
+        _look_again_afterwards(fetcher)
         time = asyncio.get_running_loop().time
         if not _is_behind(assignment, request):
             begun, asked = time(), own.rest()
@@ -72,6 +73,18 @@ def pace(fetcher: Any) -> None:
 
     fetcher._proc_fetch_request = ask_at_a_pace
     fetcher._prefetch_backoff = PREFETCH_SECONDS
+
+
+def _look_again_afterwards(fetcher: Any) -> None:
+    """Have aiokafka look at what to ask for once more when this request's task has ended.
+
+    It takes a request for one on its way until a callback of the task says otherwise. Where
+    something else has woken it just before that callback, it finds nothing to ask, and nothing
+    to wait for but a timeout of a fifth of a second.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        task.add_done_callback(lambda _: fetcher._notify(fetcher._wait_consume_future))
 
 
 def _is_behind(assignment: Any, request: Any) -> bool:

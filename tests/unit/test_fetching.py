@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher as fetching
+from aiokafka.consumer.subscription_state import SubscriptionState
 
 from runtime.fetching import (
     LONGEST_REST_SECONDS,
@@ -56,6 +58,7 @@ class Fetcher:
     """One that notes what it asks broker 3; records of some partitions wait to be taken."""
 
     _max_partition_fetch_bytes = 1
+    _wait_consume_future = None
 
     def __init__(self, positions, records=()):
         self._records, self.asked = dict.fromkeys(records, "records"), []
@@ -64,6 +67,9 @@ class Fetcher:
 
     def _select_read_replica(self, tp):
         return 3
+
+    def _notify(self, future):
+        assert future is None
 
     async def _proc_fetch_request(self, assignment, node, request):
         self.asked.append(
@@ -160,5 +166,39 @@ def test_a_rest_that_is_cancelled_asks_nothing_and_says_so():
         asking.cancel()
         assert await asking is False
         assert fetcher.asked == []
+
+    asyncio.run(case())
+
+
+class Client:
+    """What aiokafka's fetcher uses of its client: all is at broker 3, which answers when told."""
+
+    _metadata_max_age_ms = 300_000
+
+    def __init__(self):
+        self._loop = asyncio.get_running_loop()
+        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: 3)
+        self.sent = asyncio.Queue()
+
+    async def send(self, node, request):
+        answer = self._loop.create_future()
+        self.sent.put_nowait(answer)
+        return await answer
+
+
+def test_a_request_that_ends_just_after_the_fetcher_was_woken_is_followed_by_the_next():
+    async def case():
+        subscriptions, client = SubscriptionState(), Client()
+        tp = TopicPartition("in", 0)
+        subscriptions.assign_from_user([tp])
+        fetcher = fetching.Fetcher(client, subscriptions, fetcher_timeout=3_600)
+        pace(fetcher)
+        subscriptions.seek(tp, END)
+        for _ in range(3):
+            async with asyncio.timeout(5):
+                answer = await client.sent.get()
+            fetcher._notify(fetcher._wait_consume_future)
+            answer.set_result(SimpleNamespace(API_VERSION=11, topics=[]))
+        await fetcher.close()
 
     asyncio.run(case())
