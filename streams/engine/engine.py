@@ -139,9 +139,8 @@ class Engine:
         )
 
     def absorbed(self) -> dict[TopicPartition, int]:
-        """Offsets absorbed since last asked."""
-        absorbed, self._absorbed = self._absorbed, {}
-        return absorbed
+        """Offsets absorbed since partitions last changed hands."""
+        return dict(self._absorbed)
 
     async def resume(self, consumer: Consumer, assignment: set[TP]) -> dict[TP, int]:
         """Where to read on: after what each stage's positions have absorbed.
@@ -199,6 +198,7 @@ class Engine:
                 await steps.revoke(REVOKE_SECONDS)
         except TimeoutError as error:
             self.fatal(error)
+        self._absorbed.clear()
 
     async def partitions_recovered(self, steps: Steps, partitions: list[Partition]) -> None:
         """A stage's rows are complete."""

@@ -34,7 +34,7 @@ class Flow(Protocol):
         """Inputs, by broker topic and partition, that have enough records waiting."""
 
     def absorbed(self) -> dict[tuple[str, int], int]:
-        """Offsets absorbed since last asked, by broker topic and partition."""
+        """Offsets absorbed since partitions last changed hands, by broker topic and partition."""
 
     async def resume(self, consumer: "Consumer", assignment: set[TP]) -> dict[TP, int]:
         """The offset to read next, for each assigned input."""

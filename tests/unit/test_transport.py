@@ -1,0 +1,62 @@
+"""What is committed for lag tools."""
+
+import asyncio
+from collections import defaultdict
+from types import SimpleNamespace
+
+from faust.types import TP
+
+from streams.engine.transport import Consumer
+
+SOURCE = TP("in", 0)
+
+
+async def _nothing(*_):
+    return []
+
+
+class Committing(Consumer):
+    """One whose group is being joined again, or not; it notes what is committed."""
+
+    def __init__(self, absorbed):
+        self.app = SimpleNamespace(
+            flow=SimpleNamespace(absorbed=lambda: absorbed),
+            _attachments=SimpleNamespace(publish_for_tp_offset=_nothing),
+            producer=None,
+        )
+        self._committed_offset = defaultdict(lambda: None)
+        self.is_settled = True
+        self.commits = []
+
+    def settled(self):
+        return self.is_settled
+
+    def assignment(self):
+        return {SOURCE}
+
+    async def _commit(self, offsets):
+        self.commits.append(offsets)
+        return True
+
+    def try_to_commit(self):
+        pending = self._filter_tps_with_pending_acks()
+        return asyncio.run(self._commit_tps(pending, start_new_transaction=False))
+
+
+def test_what_could_not_be_committed_is_committed_once_the_group_has_settled():
+    consumer = Committing({SOURCE: 41})
+    consumer.is_settled = False
+    assert not consumer.try_to_commit()
+    consumer.is_settled = True
+    assert consumer.try_to_commit()
+    assert consumer.commits == [{SOURCE: 42}]
+
+
+def test_nothing_is_committed_twice():
+    absorbed = {SOURCE: 41}
+    consumer = Committing(absorbed)
+    consumer.try_to_commit()
+    assert not consumer.try_to_commit()
+    absorbed[SOURCE] = 43
+    consumer.try_to_commit()
+    assert consumer.commits == [{SOURCE: 42}, {SOURCE: 44}]
