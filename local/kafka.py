@@ -27,8 +27,7 @@ MAVEN_SECONDS: Final = 600.0
 
 _JVM: Final = (
     "-Xms128m",
-    # A broker that lives for minutes beside what it serves: little compiling, one collector.
-    "-XX:TieredStopAtLevel=1",
+    # A broker beside what it serves, on few processors: no collector that runs beside it too.
     "-XX:+UseSerialGC",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )

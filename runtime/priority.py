@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,18 @@ WORKER: Final = 5
 
 ARCHIVE: Final = 19
 """What explanations are made of may wait."""
+
+
+def give_way_to_all() -> None:
+    """Have this process run only where nothing else wants to.
+
+    To Linux a processor is as good as idle that runs nothing of another policy than SCHED_IDLE
+    (sched(7)): who wakes up is sent there. One that runs what is merely nice is taken for busy,
+    and all others share the rest.
+    """
+    give_way(ARCHIVE)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def give_way(niceness: int) -> None:

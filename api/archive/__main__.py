@@ -13,7 +13,7 @@ import uvloop
 from api.archive.following import follow
 from api.archive.store import Writer
 from api.settings import Settings
-from runtime.priority import ARCHIVE, give_way
+from runtime.priority import give_way_to_all
 
 
 async def fill(path: Path, settings: Settings) -> None:
@@ -30,6 +30,6 @@ async def fill(path: Path, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    give_way(ARCHIVE)
+    give_way_to_all()
     logging.basicConfig(level=logging.WARNING)
     uvloop.run(fill(Path(sys.argv[1]), Settings()))

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import sys
 from pathlib import Path
 
 import psutil
@@ -288,3 +289,6 @@ def test_answers_come_before_fresh_rows_and_those_before_explanations(running, m
         group = Path(f"/proc/{one.pid}/autogroup")
         if group.exists():
             assert group.read_text().endswith(f"nice {level}\n")
+        if sys.platform == "linux":
+            policy = os.SCHED_IDLE if module == "api.archive" else os.SCHED_OTHER
+            assert os.sched_getscheduler(one.pid) == policy
