@@ -34,7 +34,7 @@ WARM_SECONDS: Final = 3.0
 BESIDE: Final = 1_000
 """Events a second beside the burst."""
 STEADY: Final = 3 * BESIDE
-"""What is not yet committed of them, at most: a second's worth of inputs and of movements."""
+"""More of their records and movements than ever wait to be committed, a second late at most."""
 BURST_STORE: Final = "burst-store"
 
 

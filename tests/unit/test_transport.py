@@ -4,9 +4,12 @@ import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
 
+import pytest
 from faust.types import TP
 
+from streams.engine.engine import Engine
 from streams.engine.transport import Consumer
+from streams.settings import Settings
 
 SOURCE = TP("in", 0)
 
@@ -18,9 +21,9 @@ async def _nothing(*_):
 class Committing(Consumer):
     """One whose group is being joined again, or not; it notes what is committed."""
 
-    def __init__(self, absorbed):
+    def __init__(self, engine):
         self.app = SimpleNamespace(
-            flow=SimpleNamespace(absorbed=lambda: absorbed),
+            flow=engine,
             _attachments=SimpleNamespace(publish_for_tp_offset=_nothing),
             producer=None,
         )
@@ -43,8 +46,15 @@ class Committing(Consumer):
         return asyncio.run(self._commit_tps(pending, start_new_transaction=False))
 
 
-def test_what_could_not_be_committed_is_committed_once_the_group_has_settled():
-    consumer = Committing({SOURCE: 41})
+@pytest.fixture
+def engine():
+    engine = Engine(Settings(), lambda: None)
+    engine._note_absorbed({SOURCE: 41})
+    return engine
+
+
+def test_what_could_not_be_committed_is_committed_once_the_group_has_settled(engine):
+    consumer = Committing(engine)
     consumer.is_settled = False
     assert not consumer.try_to_commit()
     consumer.is_settled = True
@@ -52,11 +62,17 @@ def test_what_could_not_be_committed_is_committed_once_the_group_has_settled():
     assert consumer.commits == [{SOURCE: 42}]
 
 
-def test_nothing_is_committed_twice():
-    absorbed = {SOURCE: 41}
-    consumer = Committing(absorbed)
+def test_nothing_is_committed_twice(engine):
+    consumer = Committing(engine)
     consumer.try_to_commit()
     assert not consumer.try_to_commit()
-    absorbed[SOURCE] = 43
+    engine._note_absorbed({SOURCE: 43})
     consumer.try_to_commit()
     assert consumer.commits == [{SOURCE: 42}, {SOURCE: 44}]
+
+
+def test_what_was_absorbed_of_revoked_partitions_is_for_others_to_tell(engine):
+    asyncio.run(engine.partitions_revoked())
+    consumer = Committing(engine)
+    assert not consumer.try_to_commit()
+    assert consumer.commits == []
