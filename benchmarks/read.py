@@ -17,6 +17,7 @@ import aiohttp
 import uvloop
 from tqdm import tqdm
 
+from benchmarks import collector
 from benchmarks.http_client import Pool
 from benchmarks.serving import UVICORN, WEB, serve
 from local.kafka import kafka
@@ -56,6 +57,7 @@ async def _run(
             arguments = [bootstrap, service.url, PREFIX, str(ingest)]
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
+        collector.settle()
         # By then the broker's hot code is compiled.
         await _measure(service.url, rate, WARM_TIMES * seconds)
         latencies, wrong = await _measure(service.url, rate, seconds)

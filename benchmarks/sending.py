@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from tqdm import tqdm
 
+from benchmarks import collector
 from benchmarks.backlog import BATCH_BYTES, BenchmarkError
 from benchmarks.http_client import Pool
 from benchmarks.workload import Workload
@@ -65,6 +66,7 @@ class Sending:
             max_request_size=8 * BATCH_BYTES,
         )
         await self._producer.start()
+        collector.settle()
         return self
 
     async def __aexit__(self, *error: object) -> None:
