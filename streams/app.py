@@ -151,8 +151,13 @@ def _agent(app: App, settings: Settings, stage: Stage, steps: Steps) -> None:
 
     async def absorb(stream: Any) -> None:
         async for event in stream.noack().events():
-            name = event.message.topic.removeprefix(settings.prefix)
-            steps.offer({(name, number): run for number, run in event.message.value.items()})
+            runs = event.message.value.items()
+            steps.offer(
+                {
+                    (topic.removeprefix(settings.prefix), number): run
+                    for (topic, number), run in runs
+                }
+            )
 
     inputs = app.topic(*(settings.topic(name) for name in stage.inputs), **raw)
     app.agent(inputs, name=stage.name)(absorb)

@@ -68,7 +68,7 @@ class Engine:
         self._trust_positions = settings.unsafe_without != "positions"
         self._absorbed: dict[TopicPartition, int] = {}
         self.fetch_wait_ms = settings.fetch_wait_ms
-        self.inputs: frozenset[str] = frozenset()
+        self.stage_of: dict[str, str] = {}
         self.steps: list[Steps] = []
         self._senders: list[Appender] = []
         self._running: list[asyncio.Task[None]] = []
@@ -101,7 +101,7 @@ class Engine:
         )
         self.steps.append(steps)
         self._senders.append(sender)
-        self.inputs |= {settings.topic(name) for name in stage.inputs}
+        self.stage_of.update((settings.topic(name), stage.name) for name in stage.inputs)
         return steps
 
     def _new_sender(self, name: str) -> Sender:
@@ -147,7 +147,7 @@ class Engine:
 
         Ends the process where a log no longer holds, or does not hold yet, that place.
         """
-        inputs = {tp for tp in assignment if tp.topic in self.inputs}
+        inputs = {tp for tp in assignment if tp.topic in self.stage_of}
         if not inputs:
             return {}
         try:

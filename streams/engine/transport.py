@@ -28,7 +28,8 @@ class Flow(Protocol):
     """What the transport asks the engine."""
 
     fetch_wait_ms: int
-    inputs: frozenset[str]
+    stage_of: Mapping[str, str]
+    """The stage that reads an input, by broker topic."""
 
     def crowded(self) -> frozenset[tuple[str, int]]:
         """Inputs, by broker topic and partition, that have enough records waiting."""
@@ -152,18 +153,18 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
     def _messages(
         self, records: Mapping[TopicPartition, list[Fetched]], generation: int
     ) -> list[ConsumerMessage]:
-        """One message per input topic and poll; of changelogs, one per partition."""
-        by_topic: dict[str, dict[int, list[Fetched]]] = defaultdict(dict)
+        """One message per stage and poll; of changelogs, one per partition."""
+        by_stage: dict[str, dict[TopicPartition, list[Fetched]]] = defaultdict(dict)
         messages = []
         for tp, run in records.items():
-            if tp.topic in self._flow.inputs:
-                by_topic[tp.topic][tp.partition] = run
+            stage = self._flow.stage_of.get(tp.topic)
+            if stage is not None:
+                by_stage[stage][tp] = run
             else:
                 messages.append(self._message(TP(*tp), run[-1].offset, run, generation))
-        for topic, runs in by_topic.items():
-            number = next(iter(runs))
-            tp = TP(topic, number)
-            messages.append(self._message(tp, runs[number][-1].offset, runs, generation))
+        for runs in by_stage.values():
+            tp, run = next(iter(runs.items()))
+            messages.append(self._message(TP(*tp), run[-1].offset, runs, generation))
         return messages
 
     def _message(self, tp: TP, offset: int, value: Any, generation: int) -> ConsumerMessage:

@@ -1,10 +1,11 @@
-"""What is committed for lag tools."""
+"""What a poll is to a stage, and what is committed for lag tools."""
 
 import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.engine.engine import Engine
@@ -76,3 +77,21 @@ def test_what_was_absorbed_of_revoked_partitions_is_for_others_to_tell(engine):
     consumer = Committing(engine)
     assert not consumer.try_to_commit()
     assert consumer.commits == []
+
+
+def test_what_one_poll_brings_to_a_stage_is_one_message():
+    stage_of = {"sales": "intake", "receipts": "intake", "movements": "inventory"}
+    consumer = Consumer.__new__(Consumer)
+    consumer.app = SimpleNamespace(flow=SimpleNamespace(stage_of=stage_of))
+    places = [("sales", 0), ("changelog", 1), ("receipts", 1), ("movements", 0), ("sales", 1)]
+    polled = {
+        TopicPartition(*place): [SimpleNamespace(offset=number)]
+        for number, place in enumerate(places)
+    }
+    messages = {message.tp: message for message in consumer._messages(polled, 7)}
+    assert set(messages) == {("sales", 0), ("changelog", 1), ("movements", 0)}
+    intake = messages["sales", 0]
+    assert list(intake.value) == [("sales", 0), ("receipts", 1), ("sales", 1)]
+    assert intake.value["receipts", 1] == polled["receipts", 1]
+    assert (intake.offset, intake.generation_id) == (0, 7)
+    assert messages["changelog", 1].value == polled["changelog", 1]
