@@ -5,6 +5,7 @@ gaps in it. Deltas commute, so every number that was not seen is applied, whethe
 opens a gap, fills one, lies below the first, or belongs to an older epoch.
 """
 
+from bisect import insort
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
@@ -465,16 +466,16 @@ def _file(
     hashes: dict[int, int],
     sold: dict[int, msgspec.Raw],
 ) -> None:
+    chunks = epoch.chunks
     row_key = hashes_key(source.topic, source.source, epoch.epoch, chunk)
-    if chunk not in epoch.chunks:
-        if len(epoch.chunks) >= MAX_CHUNKS and chunk < epoch.chunks[0]:
+    if not chunks or chunk > chunks[-1] or chunk not in chunks:
+        if len(chunks) >= MAX_CHUNKS and chunk < chunks[0]:
             return
-        epoch.chunks = sorted([*epoch.chunks, chunk])
-        while len(epoch.chunks) > MAX_CHUNKS:
-            oldest = hashes_key(source.topic, source.source, epoch.epoch, epoch.chunks.pop(0))
+        insort(chunks, chunk)
+        while len(chunks) > MAX_CHUNKS:
+            oldest = hashes_key(source.topic, source.source, epoch.epoch, chunks.pop(0))
             store.delete(oldest, source.version)
-    known = store.get(row_key, HashesRow)
-    if known is not None:
+    elif (known := store.get(row_key, HashesRow)) is not None:
         hashes, sold = {**known.hashes, **hashes}, {**known.sold, **sold}
     store.put(row_key, HashesRow(version=source.version, hashes=hashes, sold=sold))
 

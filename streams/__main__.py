@@ -54,9 +54,9 @@ def _run_stages(settings: Settings, pressure: Pressure, names: Sequence[str]) ->
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A look at 200,000 new objects is a pause of a tenth of a second: it is at few, twice, and
-    # at what has outlived that never again. Rows are none of them.
-    gc.set_threshold(10_000, 5, 1_000_000)
+    # Hardly anything here refers to itself, and records that wait are two new objects each: they
+    # are to be absorbed before they are looked at. Rows are none of them.
+    gc.set_threshold(200_000, 5, 1_000_000)
     memory.keep_for_reuse()
     uvloop.install()
     # A rerun on another machine must resolve local times the same: the packaged zones only.

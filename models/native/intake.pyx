@@ -191,6 +191,7 @@ cdef class PlainEvents:
     cdef object _reference
     cdef bint _plain_codes
     cdef long long _hashes
+    cdef long long _bytes
     cdef long long _longest
     cdef bint _is_full
 
@@ -223,7 +224,7 @@ cdef class PlainEvents:
         cdef Py_ssize_t place = start
         cdef long long now = work.now, received
         cdef bint documents = work.documents is not None
-        self._longest, self._is_full = longest, False
+        self._longest, self._is_full, self._bytes = longest, False, 0
         self._rows = work.partition
         self._live, self._changed = self._rows.live, self._rows.changed
         self._own = self._rows.number
@@ -244,6 +245,7 @@ cdef class PlainEvents:
                 break
             self._is_full = False
         work.now = now
+        self._rows.weight += self._bytes
         self.taken += place - start
         return place - start
 
@@ -276,7 +278,10 @@ cdef class PlainEvents:
             row = self._rows.get(row_key, SourceRow)
         if type(row) is not SourceRow:
             return False
-        return self._accept(kind, &event, offset, received, now, row, row_key)
+        if not self._accept(kind, &event, offset, received, now, row, row_key):
+            return False
+        self._bytes += PyBytes_GET_SIZE(value)
+        return True
 
     cdef bint _accept(
         self, Kind kind, Event* event, long long offset, long long received, long long now, row,

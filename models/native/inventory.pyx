@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
-    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, size_of, skip_space, skip_value, take,
 )
 
 import msgspec
@@ -25,7 +25,7 @@ cdef object Raw = msgspec.Raw
 
 cdef enum:
     NO_STREAM = -1
-    ROW_WEIGHT = 1400  # bytes that a row without a book is taken to have, for cutting steps
+    ROW_WEIGHT = 700  # bytes that a row without a book is taken to have beside names and deltas
 
 cdef Py_ssize_t VERSION = place_of(StockRow, "version")
 cdef Py_ssize_t ON_HAND = place_of(StockRow, "on_hand")
@@ -256,6 +256,10 @@ cdef class PlainDeltas:
                 return False
         if is_new:
             self._absorbed = delta.ordinal
+        if not was_changed:
+            # What `put` does with a row that is there and stays.
+            self._changed[key] = row
+            self._weight += ROW_WEIGHT + len(key) + size_of(field(row, LATEST))
         version = self._base + self.index
         previous = number(row, VERSION)
         promised = _promise(row) if self._promise_moved is not None else 0
@@ -271,10 +275,6 @@ cdef class PlainDeltas:
             if size >= self._full:
                 file_recent(self._rows, row)
         set_field(row, bucket, has)
-        if not was_changed:
-            # What `put` does with a row that is there and stays.
-            self._changed[key] = row
-            self._weight += ROW_WEIGHT
         self._tell(delta, &units, version, previous, counts)
         if self._promise_moved is not None and _promise(row) != promised:
             self._promise_moved(row, version)

@@ -105,6 +105,14 @@ cdef inline bint skip_value(Reader* reader) noexcept nogil:
     return 0
 
 
+cdef inline Py_ssize_t size_of(holder) except -1:
+    """How many bytes an object has."""
+    cdef Py_buffer held
+    PyObject_GetBuffer(holder, &held, PyBUF_SIMPLE)
+    PyBuffer_Release(&held)
+    return held.len
+
+
 cdef class Text:
     """A buffer that grows."""
 

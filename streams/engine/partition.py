@@ -24,8 +24,6 @@ _LONGEST_DELETED: Final = 64
 MAX_LIVE: Final = 100_000
 """Decoded rows kept between steps."""
 
-NOTHING: Final[Mapping[str, Row]] = {}
-
 _GROWTH: Final = 512
 """Bytes that a changed row is taken to grow by, for cutting steps."""
 
@@ -72,7 +70,7 @@ class Batch(NamedTuple):
     deleted: list[tuple[str, int]]
     at: int
     was_due: bool = False
-    filed: Mapping[str, Row] = NOTHING
+    filed: Sequence[tuple[str, Row]] = ()
 
     @property
     def records(self) -> list[tuple[bytes, bytes | Tombstone]]:
@@ -93,6 +91,9 @@ class Batch(NamedTuple):
 class Partition:
     """One partition's rows and position; it is the `Rows` that transitions see.
 
+    `weight` are about the bytes of what has changed since the last batch, which `is_full` where the
+    next record has no room in it.
+
     `grown` are the bytes of changelog taken since the partition was last kept in a file, `kept`
     the bytes of that file.
     """
@@ -104,11 +105,12 @@ class Partition:
         self.changed: dict[str, Row] = {}
         self._writers: dict[type[Row], Callable[[Any], bytes]] = {}
         self._deleted: dict[str, None] = {}
-        self._filed: dict[str, Row] = {}
+        self._filed: list[tuple[str, Row]] = []
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
         self.weight = 0
+        self.is_full = False
         self.grown = 0
         self.kept = 0
         self._last = b""
@@ -147,10 +149,10 @@ class Partition:
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]
         if row.is_filed:
-            self._filed[key] = row
-        is_first = key not in self.changed
+            self._filed.append((key, row))
+        known = len(self.changed)
         self.changed[key] = row
-        if is_first:
+        if len(self.changed) > known:
             self.weight += len(self.encoded.get(key, b"")) + _GROWTH
 
     def delete(self, key: str, version: int) -> None:
@@ -180,7 +182,8 @@ class Partition:
         keys, filed = list(self.changed), self._filed
         batch = Batch(keys, values, forgotten, last, gone, at, bool(due), filed)
         self._unacked.append(batch)
-        self.changed, self._deleted, self._filed, self.weight = {}, {}, {}, 0
+        self.changed, self._deleted, self._filed = {}, {}, []
+        self.weight, self.is_full = 0, False
         return batch
 
     def _last_of(self, writer: str, partitions: int, number: int) -> tuple[str, bytes]:
@@ -204,9 +207,10 @@ class Partition:
             del self.encoded[key]
             if key not in self.changed and type(self.live.get(key)) is Deleted:
                 del self.live[key]
-        for key, row in batch.filed.items():
-            if self.live.get(key) is row:
-                del self.live[key]
+        for key, row in batch.filed:
+            newest = self.live.pop(key, row)
+            if newest is not row:
+                self.live[key] = newest
         if batch.was_due:
             self._deletes.done()
         self._deletes.add(batch.at, batch.deleted)
@@ -227,7 +231,7 @@ class Partition:
         self._deleted.clear()
         self._filed.clear()
         self._deletes.undo()
-        self.weight = 0
+        self.weight, self.is_full = 0, False
         self.position = rows.decode(self._acked_position, Position)
 
     @property

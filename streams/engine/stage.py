@@ -86,7 +86,10 @@ class Stage(Protocol):
         """The partition is no longer ours: forget what was derived."""
 
     def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
-        """Take what can be taken at once of `records`, from `start` on; how many that is."""
+        """Take what can be taken at once of `records`, from `start` on; how many that is.
+
+        The partition's weight has their bytes then.
+        """
 
     def absorb(self, work: Work, record: Fetched) -> bool:
         """Take one record into rows and outputs; False where only a part of it was done, or none.
@@ -99,14 +102,18 @@ class Stage(Protocol):
         """The step ends for this partition: emit what was merged over its records."""
 
 
-MAX_STEP_WEIGHT: Final = 8 * 1024 * 1024
-"""Bytes of changed rows per partition at which a step is cut: well below a state batch."""
+MAX_STEP_WEIGHT: Final = 16 * 1024 * 1024
+"""Bytes of changed rows per partition at which a step is cut: well below a state batch.
+
+What is kept of a single record may be as large: it waits for a step that has room for it.
+"""
 
 
 def absorb(stage: Stage, work: Work, records: list[Fetched]) -> int:
     """Take records of the topic at hand; how many were taken whole before the step must be cut.
 
-    Those that the position has absorbed are passed. Raises what the stage raises, with the place.
+    Those that the position has absorbed are passed. What rows grow by comes in by records, so with
+    theirs the weight bounds the batch. Raises what the stage raises, with the place.
     """
     partition, topic = work.partition, work.topic
     offsets = partition.position.offsets
@@ -120,18 +127,25 @@ def absorb(stage: Stage, work: Work, records: list[Fetched]) -> int:
             done = stage.absorb_run(work, records, place)
             if not done:
                 where = "at"
+                if not _has_room(partition, records[place]):
+                    return place
                 work.begin(records[place])
                 if not stage.absorb(work, records[place]):
                     return place
+                partition.weight += len(records[place].value or b"")
                 done = 1
         except Exception as error:
             error.add_note(f"{where} {topic}/{partition.number} offset {records[place].offset}")
             raise
-        # What rows grow by came in by records: with this, the weight bounds the batch.
-        partition.weight += size_of(records[place : place + done])
         place += done
         offsets[topic] = records[place - 1].offset
     return place
+
+
+def _has_room(partition: Partition, record: Fetched) -> bool:
+    weight = partition.weight + len(record.value or b"")
+    partition.is_full = partition.weight > 0 and weight > MAX_STEP_WEIGHT
+    return not partition.is_full
 
 
 def size_of(records: Iterable[Fetched]) -> int:

@@ -54,10 +54,10 @@ ROUND_TRIPS = 3
 """So many times as long as its last step was on its way, a stage rests that feeds a backlog beside
 what is fresh: how long that was tells how busy all are, broker and readers too."""
 
-SAVE_WEIGHT = MAX_STEP_WEIGHT // 2
+SAVE_WEIGHT = MAX_STEP_WEIGHT * 3 // 4
 """Bytes of changed rows at which a partition's state is saved, whatever else waits."""
 
-SAVE_ALL_WEIGHT = 4 * MAX_STEP_WEIGHT
+SAVE_ALL_WEIGHT = 3 * MAX_STEP_WEIGHT
 """The same of all partitions: their batches may go in one request, which has an end."""
 
 ABSORB_AGAIN_SECONDS = 0.02
@@ -446,11 +446,14 @@ class Steps:
         due = [
             number
             for number, since in self._unsaved.items()
-            if all_are or since <= long_ago or self.owned[number].weight > SAVE_WEIGHT
+            if all_are or since <= long_ago or self._is_heavy(self.owned[number])
         ]
         for number in due:
             del self._unsaved[number]
         return due
+
+    def _is_heavy(self, partition: Partition) -> bool:
+        return partition.is_full or partition.weight > SAVE_WEIGHT
 
     async def _submit(self, outputs: Outputs, batches: Batches, generation: int) -> None:
         """Send a step's outputs, and the state of the step before, whose outputs stand.

@@ -14,6 +14,7 @@ from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.stock import NO_CHANGES, HistoryRow, empty
 from streams import dead_letters, intake, inventory
 from streams.engine import documents
+from streams.engine.partition import Partition
 from tests import builders as b
 from tests.histories import Run, history
 from tests.pipeline import Pipeline, received, topic_of
@@ -258,6 +259,30 @@ def test_numbers_beyond_those_of_the_machine_are_left_to_the_general_way():
         both.send(b.receipt("p-wms", sequence, "09:00", 10))
     assert both.compiled.stock()["on_hand"] == 2**63 + 25
     assert both.agree()
+
+
+@pytest.mark.parametrize("length", [1, 100])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_batch_of_rows_is_no_larger_than_it_was_taken_to_be(monkeypatch, length, compiled):
+    sizes = []
+
+    class Weighed(Partition):
+        def cut(self, *place):
+            weight = self.weight
+            batch = super().cut(*place)
+            if any(key.startswith("stock|") for key in batch.keys):
+                sizes.append((sum(map(len, [*batch.keys, *batch.values])), weight))
+            return batch
+
+    pipeline = Pipeline(compiled=compiled)
+    for one in pipeline.state.values():
+        one.__class__ = Weighed
+    source, sku, location = "p" * length, "S" * length, "1" * length
+    pipeline.send(b.receipt(f"{source}-wms", 1, "08:00", 500, sku=sku, location=location))
+    for sequence in range(1, 40):
+        pipeline.send(b.sale(source, sequence, "09:00", sku=sku, location=location))
+    assert len(sizes) == 40
+    assert all(size <= weight for size, weight in sizes), sizes
 
 
 def test_rows_are_written_the_compiled_way(monkeypatch):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from models.rows import Row, decode, encode
-from streams.engine import step
+from streams.engine import stage, step
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.position import Position
@@ -399,6 +399,23 @@ def test_a_state_is_saved_once_it_is_old_or_heavy_whatever_waits(monkeypatch, li
         await bench.until(lambda: bench.absorbed == {("in", 0): 34})
         states = [to for what, to in bench.sender.sent if what == "state"]
         assert len(states) > 2
+
+    run(case)
+
+
+def test_a_record_that_has_no_room_in_a_batch_waits_for_the_next_which_is_saved_first(monkeypatch):
+    monkeypatch.setattr(stage, "MAX_STEP_WEIGHT", 2_000)
+    monkeypatch.setattr(step, "SAVE_WEIGHT", 1_500)
+
+    async def case(bench):
+        bench.steps.stage, bench.steps._save_seconds = Grown(), 3_600
+        sizes = 10, 1_990, 3_000, 10
+        run = [Record(None, b"x" * size, 0, place, place) for place, size in enumerate(sizes)]
+        bench.steps.offer({("in", 0): run})
+        await bench.until(lambda: bench.absorbed == {("in", 0): 3})
+        states = [list(to.values()) for what, to in bench.sender.sent if what == "state"]
+        rows = [[key for key in one if key.startswith(b"row")] for (one,) in states]
+        assert rows == [[b"row-0"], [b"row-1"], [b"row-2"], [b"row-3"]]
 
     run(case)
 
