@@ -12,13 +12,13 @@ from models.movements import Movement
 from models.outcomes import APPLIED, Outcome
 from models.rows import Row, Rows
 
-RECENT: Final = 8
+RECENT: Final = 16
 """Deltas kept in the stock row itself; full, they are filed in a history row."""
 
 HISTORY: Final[Instant] = 48 * HOUR
 """How far back of a row's newest effective time deltas are kept for late counts."""
 
-MAX_CHUNKS: Final = 512
+MAX_CHUNKS: Final = 256
 """History rows per stock row; past it the oldest deltas are kept as sums by minute only."""
 
 MINUTE: Final[Instant] = 60 * SECOND
