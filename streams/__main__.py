@@ -1,7 +1,6 @@
 """`python -m streams`: topics, worker, digest, replay, migrate, rebuild."""
 
 import asyncio
-import gc
 import json
 import logging
 import zoneinfo
@@ -14,6 +13,7 @@ import typer
 import uvloop
 from aiokafka.errors import KafkaConnectionError
 
+from runtime.garbage import collect_seldom
 from streams import digest as digests
 from streams import memory, migration, topics
 from streams import rebuild as rebuilding
@@ -54,9 +54,7 @@ def _run_stages(settings: Settings, pressure: Pressure, names: Sequence[str]) ->
     # aiokafka formats a log line per request unless its loggers are above it.
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Hardly anything here refers to itself, and records that wait are two new objects each: they
-    # are to be absorbed before they are looked at. Rows are none of them.
-    gc.set_threshold(200_000, 5, 1_000_000)
+    collect_seldom()
     memory.keep_for_reuse()
     uvloop.install()
     # A rerun on another machine must resolve local times the same: the packaged zones only.

@@ -13,6 +13,7 @@ import uvloop
 from api.archive.following import follow
 from api.archive.store import Writer
 from api.settings import Settings
+from runtime.garbage import collect_seldom
 from runtime.priority import give_way_to_all
 
 
@@ -42,5 +43,6 @@ async def _input_ends() -> None:
 
 if __name__ == "__main__":
     give_way_to_all()
+    collect_seldom()
     logging.basicConfig(level=logging.WARNING)
     uvloop.run(fill(Path(sys.argv[1]), Settings()))
