@@ -1,11 +1,11 @@
 """`python -m benchmarks`: each case with progress on stderr and JSON on stdout."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any, Final
 
 import typer
+import uvloop
 
 from benchmarks import commits, sending
 from benchmarks import faults as faults_case
@@ -54,9 +54,9 @@ def read(
 
 
 @cli.command(hidden=True)
-def load(bootstrap: str, url: str, prefix: str, rate: int) -> None:
+def load(bootstrap: str, url: str, prefix: str, rate: int, prepared_seconds: float) -> None:
     """Send events at a steady rate, until ended."""
-    asyncio.run(sending.until_ended(bootstrap, url, prefix, rate))
+    uvloop.run(sending.until_ended(bootstrap, url, prefix, rate, prepared_seconds))
 
 
 @cli.command()

@@ -54,7 +54,8 @@ async def _run(
                 await lag.wait_for_none(120)
         if ingest:
             # In a process of its own: what it costs must not delay the asking.
-            arguments = [bootstrap, service.url, PREFIX, str(ingest)]
+            prepared = 2 * (WARM_TIMES * seconds + WARM_SECONDS)
+            arguments = [bootstrap, service.url, PREFIX, str(ingest), str(prepared)]
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
         collector.settle()

@@ -5,6 +5,7 @@ asked for until it is there.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Self
@@ -51,6 +52,7 @@ class Sending:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._partitions = partitions
+        self._places: dict[str, tuple[bytes, int]] = {}
         self._probes = 0
         self._unacknowledged: set[asyncio.Future[Any]] = set()
         self._refused = 0
@@ -112,8 +114,8 @@ class Sending:
     async def _send_alone(self, records: list[Record]) -> None:
         batches: dict[tuple[str, int], Any] = {}
         for topic, key, value in records:
-            encoded = key.encode()
-            target = self._prefix + topic, (murmur2(encoded) & 0x7FFFFFFF) % self._partitions
+            encoded, partition = self._place_of(key)
+            target = self._prefix + topic, partition
             batch = batches.get(target)
             if batch is None:
                 batch = batches[target] = self._producer.create_batch()
@@ -123,6 +125,15 @@ class Sending:
                 batch.append(key=encoded, value=value, timestamp=None)
         for target, batch in batches.items():
             await self._send_batch(target, batch)
+
+    def _place_of(self, key: str) -> tuple[bytes, int]:
+        """A key's bytes, and its partition: computed once, the same few sources come again."""
+        place = self._places.get(key)
+        if place is None:
+            encoded = key.encode()
+            place = encoded, (murmur2(encoded) & 0x7FFFFFFF) % self._partitions
+            self._places[key] = place
+        return place
 
     async def _send_batch(self, target: tuple[str, int], batch: Any) -> None:
         batch.close()
@@ -179,9 +190,16 @@ class Sending:
         return await answered == 200
 
 
-async def until_ended(bootstrap: str, url: str, prefix: str, rate: int) -> None:
-    """Send at a steady rate for as long as the process lives."""
-    load = Workload(rate * LONGEST_SECONDS).records()
-    partitions = Settings().partitions
-    async with Sending(bootstrap, url, prefix, partitions) as sending:
+async def until_ended(
+    bootstrap: str, url: str, prefix: str, rate: int, prepared_seconds: float
+) -> None:
+    """Send at a steady rate for as long as the process lives.
+
+    What is sent in the first `prepared_seconds` is made before: making it is not to take a
+    processor from what is measured.
+    """
+    endless = Workload(rate * LONGEST_SECONDS).records()
+    prepared = list(itertools.islice(endless, round(rate * prepared_seconds)))
+    load = itertools.chain(prepared, endless)
+    async with Sending(bootstrap, url, prefix, Settings().partitions) as sending:
         await sending.at(rate, LONGEST_SECONDS, load)
