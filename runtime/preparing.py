@@ -3,12 +3,13 @@
 from aiokafka import conn
 from aiokafka.consumer import fetcher
 
-from runtime import connections
+from runtime import connections, wire
 from runtime.records import AsParsed
 
 
 def prepare() -> None:
-    """Every client of this process, from now on, is as `connections` and `records` have it."""
+    """Every client of this process, from now on, is as the modules of this package have it."""
     conn.READER_LIMIT = connections.READER_BYTES
     conn.AIOKafkaConnection.send = connections.send
     fetcher.PartitionRecords = AsParsed
+    wire.install()
