@@ -28,6 +28,7 @@ from api import (
     sources,
 )
 from api.allocation_feed import AllocationFeed
+from api.archive.following import SEARCHED
 from api.archive.process import filled
 from api.archive.store import Archive, create
 from api.bodies import LimitedBodies
@@ -90,14 +91,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         folder = stack.enter_context(TemporaryDirectory(prefix="onhand-archive-", dir=parent))
         path = Path(folder) / "archive.sqlite"
         create(path)
-        archive = Archive(path)
-        filling = await stack.enter_async_context(filled(path))
+        filler = await stack.enter_async_context(filled(path))
+        archive = Archive(path, filler.show)
         following = Following(
             view,
             settings.kafka,
             settings.topic,
             on_row=watching.changed,
             on_position=lambda value: _note_use(use, value),
+            searched=SEARCHED,
+            on_searched=filler.take,
             others={
                 topics.CHANNEL_ALLOCATIONS: feed.take,
                 **{name: _taker(catalog, name, watching) for name in topics.REFERENCE_TOPICS},
@@ -117,7 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         await producing.start()
         await archive.start()
-        tasks = [asyncio.create_task(following.run()), filling]
+        tasks = [asyncio.create_task(following.run()), filler.ended]
         for task in tasks:
             task.add_done_callback(_end_process)
         try:

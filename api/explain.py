@@ -1,6 +1,5 @@
 """Why is this number 7? The ledger entries that make a row, and their sum."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -48,8 +47,7 @@ async def explain_one(
     sku, location = decoded(sku), decoded(location)
     if as_of is not None and as_of.tzinfo is None:
         raise Problem(422, "invalid", "as_of needs an offset")
-    version = None if as_of is not None else await _version(state, sku, location)
-    found = await _entries(state, sku, location, version, as_of)
+    found = await _entries(state, sku, location, as_of)
     if not found:
         raise Problem(404, "not_found", "the ledger has nothing of this row")
     explanation = explain(found)
@@ -107,19 +105,20 @@ async def explain_many(request: Request, wanted: Keys) -> Response:
         (key, stock.version) for key, stock in zip(keys, stocks, strict=True) if stock is not None
     ]
     found = await state.archive.entries_of_many(
-        [(stock_key(*key), version) for key, version in known]
+        [(stock_key(*key), version) for key, version in known], WAIT_SECONDS
     )
     items = [
-        _summary(key, version, [_decode(entry) for _, entry in entries])
+        _summary(key, version, entries)
         for (key, version), entries in zip(known, found, strict=True)
     ]
     return Response(msgspec.json.encode({"items": items}), media_type=JSON)
 
 
-def _summary(key: tuple[str, str], version: int, entries: list[LedgerEntry]) -> dict[str, Any]:
+def _summary(key: tuple[str, str], version: int, found: list[bytes] | None) -> dict[str, Any]:
     sku, location = key
-    if not entries or entries[-1].version != version:
+    if not found:
         return {"sku": sku, "location": location, "version": version, "agrees": False}
+    entries = [_decode(entry) for entry in found]
     explanation = explain(entries)
     return {
         "sku": sku,
@@ -140,18 +139,19 @@ async def _version(state: State, sku: str, location: str) -> int:
 
 
 async def _entries(
-    state: State, sku: str, location: str, version: int | None, as_of: datetime | None
+    state: State, sku: str, location: str, as_of: datetime | None
 ) -> list[LedgerEntry]:
-    received = None if as_of is None else from_datetime(as_of)
-    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-    while True:
-        found = await state.archive.entries(stock_key(sku, location), version, received)
-        if version is None or (found and found[-1][0] == version):
-            return [_decode(entry) for _, entry in found]
-        if asyncio.get_running_loop().time() > deadline:
+    stock = stock_key(sku, location)
+    if as_of is not None:
+        found = await state.archive.entries(stock, from_datetime(as_of))
+    else:
+        version = await _version(state, sku, location)
+        (explained,) = await state.archive.entries_of_many([(stock, version)], WAIT_SECONDS)
+        if explained is None:
             detail = "the ledger has not been read up to this row's version yet"
             raise Problem(503, "catching_up", detail)
-        await asyncio.sleep(0.02)
+        found = explained
+    return [_decode(entry) for entry in found]
 
 
 def _teller(state: State, location: str) -> Callable[[LedgerEntry], dict[str, Any]]:

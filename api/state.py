@@ -42,7 +42,7 @@ class State:
 
     async def archive_reached_view(self) -> None:
         """Wait, within bounds, until the archive has the rows that the view has."""
-        await self.archive.reached(self.following.places(), ARCHIVE_SECONDS)
+        await self.archive.reached(ARCHIVE_SECONDS)
 
 
 def state_of(request: Request) -> State:

@@ -1,6 +1,7 @@
 """`python -m api.archive FILE`: fill the archive's file; a front starts this.
 
-It ends when its standard input does, which is when the front that started it is gone.
+The front writes rows to its standard input; see `api.archive.process`. It ends when that does,
+which is when the front that started it is gone.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import uvloop
 
-from api.archive.following import follow
+from api.archive.following import Filling, follow
+from api.archive.process import told
 from api.archive.store import Writer
 from api.settings import Settings
 from runtime.garbage import collect_seldom
@@ -18,27 +20,25 @@ from runtime.priority import give_way_to_all
 
 
 async def fill(path: Path, settings: Settings) -> None:
-    """Follow the logs until standard input ends."""
+    """Follow the logs, and take rows, until standard input ends."""
     writer = Writer(path, settings.archive_entries)
-    following = asyncio.create_task(follow(writer, settings.kafka, settings.topic))
-    gone = asyncio.create_task(_input_ends())
-    done, _ = await asyncio.wait({following, gone}, return_when=asyncio.FIRST_COMPLETED)
-    if following in done:
-        following.result()
+    filling = Filling(writer)
+    following = asyncio.create_task(follow(filling, settings.kafka, settings.topic))
+    taking = asyncio.create_task(_take(filling))
+    done, _ = await asyncio.wait({following, taking}, return_when=asyncio.FIRST_COMPLETED)
+    for one in done:
+        one.result()
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     writer.close()
 
 
-async def _input_ends() -> None:
-    """Wait for it in the loop: a thread that reads could not be left, whatever else fails."""
-    reader = asyncio.StreamReader()
-    protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-    try:
-        await reader.read()
-    finally:
-        transport.close()
+async def _take(filling: Filling) -> None:
+    """Until the input ends. In the loop: a thread that reads could not be left, whatever fails."""
+    async for rows, number in told(sys.stdin):
+        filling.take_rows(rows)
+        if number is not None:
+            filling.show(number)
 
 
 if __name__ == "__main__":

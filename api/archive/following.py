@@ -1,6 +1,7 @@
-"""Filling the archive from the logs, from their beginning."""
+"""Filling the archive: from the logs, from their beginning, and with rows as they are told."""
 
 import base64
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -8,59 +9,23 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from api.archive.store import Document, Entry, Letter, Writer
+from api.archive.process import Row
+from api.archive.store import Document, Letter, Writer
 from api.views.base import kind_of
 from api.views.gaps import gaps_of
-from models import topics
+from models import ledger, topics
 from models.outcomes import REMEDIES, Code
-from models.rows import head, parts, stock_key
+from models.rows import head, parts
 from models.rows import key as row_key
 from runtime.preparing import prepare
 from runtime.records import Fetched
-
-SETS: Final = frozenset({"rebased", "adopted"})
-KINDS: Final = frozenset({b"hold", b"return", b"source", b"advice", b"transfer", b"held"})
-"""Rows that are searched by name, as their keys begin."""
 
 _WAIT_MS: Final = 250
 _ENOUGH_BYTES: Final = 4 * 1024 * 1024
 """Explanations may be a moment late; few large portions cost a half of many small ones."""
 
-
-class _Moved(Struct, array_like=True):
-    """The beginning of a movement."""
-
-    kind: str
-    sku: str
-    location: str
-    topic: int
-    partition: int
-    ordinal: int
-    source: str
-    epoch: int
-    sequence: int
-    line: int
-    effective: int
-
-
-class _Head(Struct, array_like=True):
-    """The beginning of a ledger entry, and its movement's."""
-
-    version: int
-    previous: int
-    kind: str
-    outcome: str
-    received: int
-    deltas: msgspec.Raw
-    on_hand: int
-    reserved: int
-    quality_control: int
-    damaged: int
-    in_transit: int
-    incoming: int
-    safety_stock: int
-    variance: int
-    movement: _Moved
+COMMIT_SECONDS: Final = 1.0
+"""How soon readers see what was taken, unless one asks for it."""
 
 
 class _Held(Struct):
@@ -70,9 +35,8 @@ class _Held(Struct):
 
 
 _decode_held = msgspec.json.Decoder(_Held).decode
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_head = msgspec.json.Decoder(_Head).decode
-_name_of: Final[dict[str, Callable[[list[str]], str]]] = {
+
+_NAME_OF: Final[dict[str, Callable[[list[str]], str]]] = {
     "hold": lambda part: row_key("at", part[1], part[2]),
     "return": lambda part: part[1],
     "source": lambda part: part[2],
@@ -80,28 +44,6 @@ _name_of: Final[dict[str, Callable[[list[str]], str]]] = {
     "advice": lambda part: part[2],
     "transfer": lambda part: part[2],
 }
-
-
-def entries_of(value: bytes) -> list[Entry]:
-    """The entries of a ledger record."""
-    found = []
-    for raw in _split(value):
-        found_head = _decode_head(raw)
-        moved = found_head.movement
-        # What a count had to add again may lie in its interval: a day is ample for one.
-        reach = moved.effective - 86_400_000_000 if found_head.outcome in SETS else 0
-        stock = stock_key(moved.sku, moved.location)
-        found.append(
-            Entry(
-                stock,
-                found_head.version,
-                found_head.received,
-                moved.effective,
-                reach,
-                bytes(raw),
-            )
-        )
-    return found
 
 
 def letter_of(record: Any) -> Letter:
@@ -162,27 +104,31 @@ def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
     )
 
 
+SEARCHED: Final = frozenset(_NAME_OF)
+"""The kinds of rows that are searched by name."""
+
+
 class Filling:
     """What came by in the logs, on its way into the file."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` is in seconds."""
         self._writer = writer
+        self._now = now
+        self._due = now() + COMMIT_SECONDS
         self._with_gaps: dict[str, dict[str, str]] = {}
 
-    def take_rows(self, records: Iterable[Fetched]) -> None:
-        """Rows of a state topic: those that are searched are kept."""
+    def take_rows(self, rows: Iterable[Row]) -> None:
+        """Rows of the kinds that are searched."""
         latest: dict[str, Document] = {}
-        for record in records:
-            name = record.key or b""
-            if name.partition(b"|")[0] not in KINDS or record.value is None:
-                continue
+        for name, value in rows:
             key = name.decode()
             kind = kind_of(key)
-            version, gone = head(record.value)
-            value = None if gone else record.value
+            version, gone = head(value)
             known = latest.get(key)
             if known is None or known.version < version:
-                latest[key] = Document(key, kind, _name_of[kind](parts(key)), version, value)
+                kept = None if gone else value
+                latest[key] = Document(key, kind, _NAME_OF[kind](parts(key)), version, kept)
         for document in list(latest.values()):
             if document.kind == "source":
                 latest.update((one.key, one) for one in self._gaps_of(document))
@@ -204,21 +150,29 @@ class Filling:
     def take_entries(self, records: Iterable[Fetched]) -> None:
         """Records of the ledger."""
         self._writer.add_entries(
-            [entry for record in records for entry in entries_of(record.value or b"[]")]
+            [one for record in records for one in ledger.heads(record.value or b"[]")]
         )
 
     def take_letters(self, records: Iterable[Any]) -> None:
         """Dead letters."""
         self._writer.add_letters([letter_of(record) for record in records])
 
+    def commit_when_due(self) -> None:
+        """Let readers see what was taken, a second after they saw something last."""
+        now = self._now()
+        if now >= self._due:
+            self._writer.commit()
+            self._due = now + COMMIT_SECONDS
 
-async def follow(writer: Writer, bootstrap: str, topic: Callable[[str], str]) -> None:
+    def show(self, number: int) -> None:
+        """Let readers see all that was taken, and this number."""
+        self._writer.commit(number)
+
+
+async def follow(filling: Filling, bootstrap: str, topic: Callable[[str], str]) -> None:
     """Follow the logs into the file until cancelled. Raises KafkaError if they can't be read."""
     prepare()
-    filling = Filling(writer)
     takers: dict[str, Callable[[list[Any]], None]] = {
-        topic(topics.INVENTORY_STATE): filling.take_rows,
-        topic(topics.INVENTORY_SOURCES): filling.take_rows,
         topic(topics.INVENTORY_LEDGER): filling.take_entries,
         topic(topics.DEAD_LETTERS): filling.take_letters,
     }
@@ -238,12 +192,10 @@ async def follow(writer: Writer, bootstrap: str, topic: Callable[[str], str]) ->
             everywhere += [TopicPartition(name, number) for number in sorted(numbers)]
         consumer.assign(everywhere)
         await consumer.seek_to_beginning(*everywhere)
-        writer.commit({tuple(tp): await consumer.position(tp) for tp in everywhere})
         while True:
             taken = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=5_000)
             for tp, records in taken.items():
                 takers[tp.topic](records)
-            if taken:
-                writer.commit({tuple(tp): run[-1].offset + 1 for tp, run in taken.items()})
+            filling.commit_when_due()
     finally:
         await consumer.stop()

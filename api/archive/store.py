@@ -12,6 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from models.instants import SECOND
+from models.ledger import Head
+
 T = TypeVar("T")
 
 CACHE_KIB: Final = 32_768
@@ -21,7 +24,10 @@ LOG_PAGES: Final = 16_384
 By SQLite's thousand, every commit at a high rate writes all of its pages twice.
 """
 
-POLL_SECONDS: Final = 0.005
+REACH: Final = 86_400 * SECOND
+"""What a count had to add again may lie in its interval: a day is ample for one."""
+
+POLL_SECONDS: Final = 0.01
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE entries (
@@ -39,22 +45,9 @@ CREATE TABLE documents (
     value BLOB
 ) WITHOUT ROWID;
 CREATE INDEX documents_by_name ON documents (kind, name, key);
-CREATE TABLE progress (
-    topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-    PRIMARY KEY (topic, partition)
-) WITHOUT ROWID;
+CREATE TABLE shown (number INTEGER NOT NULL);
+INSERT INTO shown VALUES (0);
 """
-
-
-class Entry(NamedTuple):
-    """One ledger entry. `stock` is the row's key; `sets` marks a count or an adopted book."""
-
-    stock: str
-    version: int
-    received: int
-    effective: int
-    sets: int
-    entry: bytes
 
 
 class Letter(NamedTuple):
@@ -79,10 +72,6 @@ class Document(NamedTuple):
     value: bytes | None
 
 
-Place = tuple[str, int]
-"""Topic as the broker names it, partition."""
-
-
 def create(path: Path) -> None:
     """Make the file, empty."""
     with closing(sqlite3.connect(path)) as database:
@@ -100,8 +89,8 @@ class Writer:
         self._max_entries = max_entries
         self._database.execute("BEGIN")
 
-    def add_entries(self, entries: Sequence[Entry]) -> None:
-        """Take ledger entries; a repeat of a version is dropped, the oldest make room."""
+    def add_entries(self, entries: Sequence[Head]) -> None:
+        """Take entries of the ledger; a repeat of a version is dropped, the oldest make room."""
         self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?,?,?,?,?,?)", entries)
         (newest,) = self._database.execute("SELECT max(rowid) FROM entries").fetchone()
         if newest is not None:
@@ -125,12 +114,10 @@ class Writer:
             documents,
         )
 
-    def commit(self, progress: dict[Place, int]) -> None:
-        """Let readers see what was taken, and how far each log was read: next offsets."""
-        self._database.executemany(
-            "INSERT OR REPLACE INTO progress VALUES (?,?,?)",
-            [(*place, offset) for place, offset in progress.items()],
-        )
+    def commit(self, number: int | None = None) -> None:
+        """Let readers see what was taken, and the number that one of them waits for."""
+        if number is not None:
+            self._database.execute("UPDATE shown SET number = ?", (number,))
         self._database.execute("COMMIT")
         self._database.execute("BEGIN")
 
@@ -142,8 +129,10 @@ class Writer:
 class Archive:
     """Reads the file, on a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, show: Callable[[], int]) -> None:
+        """`show` has the file's writer show what it has, and a number, which is returned."""
         self._path = path
+        self._show = show
         self._thread = ThreadPoolExecutor(1, "archive")
         self._database: sqlite3.Connection | None = None
 
@@ -164,43 +153,50 @@ class Archive:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: work(self._database))  # type: ignore[arg-type]
 
-    async def progress(self) -> dict[Place, int]:
-        """How far each log is in the file: next offsets."""
-
-        def work(database: sqlite3.Connection) -> dict[Place, int]:
-            found = database.execute("SELECT topic, partition, next FROM progress").fetchall()
-            return {(topic, partition): offset for topic, partition, offset in found}
-
-        return await self._run(work)
-
-    async def reached(self, places: dict[Place, int], seconds: float) -> bool:
-        """Wait, within bounds, until the file has what stood before each next offset."""
+    async def reached(self, seconds: float) -> bool:
+        """Wait, within bounds, until the file has what its writer was told so far."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            progress = await self.progress()
-            if all(progress.get(place, 0) >= offset for place, offset in places.items()):
-                return True
+        number = self._show()
+        while await self._run(_shown) < number:
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)
+        return True
 
-    async def entries(
-        self, stock: str, version: int | None, received: int | None
-    ) -> list[tuple[int, bytes]]:
-        """Entries of a row up to a version or a time of receipt, ascending: (version, entry).
+    async def entries(self, stock: str, received: int) -> list[bytes]:
+        """Entries of a row up to a time of receipt, ascending by version.
 
         They begin with the last that set the row, or with those that it had to add again.
         """
-        column, bound = ("version", version) if version is not None else ("received", received)
-        return await self._run(lambda database: _entries(database, stock, column, bound))
+        found = await self._run(lambda database: _entries(database, stock, "received", received))
+        return [entry for _, entry in found]
 
     async def entries_of_many(
-        self, wanted: Sequence[tuple[str, int]]
+        self, wanted: Sequence[tuple[str, int]], seconds: float
+    ) -> list[list[bytes] | None]:
+        """The entries of several rows, each up to a version, in the order asked.
+
+        Waits, within bounds, until the file has those versions; None where it has not.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        complete: dict[int, list[bytes]] = {}
+        while True:
+            lacking = [place for place in range(len(wanted)) if place not in complete]
+            for place, found in zip(lacking, await self._many(wanted, lacking), strict=True):
+                if found and found[-1][0] == wanted[place][1]:
+                    complete[place] = [entry for _, entry in found]
+            if len(complete) == len(wanted) or asyncio.get_running_loop().time() > deadline:
+                return [complete.get(place) for place in range(len(wanted))]
+            self._show()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _many(
+        self, wanted: Sequence[tuple[str, int]], places: list[int]
     ) -> list[list[tuple[int, bytes]]]:
-        """The entries of several rows, each up to a version, in the order asked."""
         return await self._run(
             lambda database: [
-                _entries(database, stock, "version", version) for stock, version in wanted
+                _entries(database, wanted[place][0], "version", wanted[place][1])
+                for place in places
             ]
         )
 
@@ -246,13 +242,18 @@ class Archive:
         return await self._run(work)
 
 
+def _shown(database: sqlite3.Connection) -> int:
+    (number,) = database.execute("SELECT number FROM shown").fetchone()
+    return int(number)
+
+
 def _entries(
-    database: sqlite3.Connection, stock: str, column: str, bound: int | None
+    database: sqlite3.Connection, stock: str, column: str, bound: int
 ) -> list[tuple[int, bytes]]:
     base = database.execute(
-        f"SELECT version, sets FROM entries WHERE stock = ? AND {column} <= ? AND sets > 0 "
+        f"SELECT version, effective - ? FROM entries WHERE stock = ? AND {column} <= ? AND sets "
         "ORDER BY version DESC LIMIT 1",
-        (stock, bound),
+        (REACH, stock, bound),
     ).fetchone()
     return database.execute(
         f"SELECT version, entry FROM entries WHERE stock = ? AND {column} <= ? "

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,6 +25,9 @@ _STAMP_SECONDS: Final = 0.01
 Taker = Callable[[int, list[Fetched]], None]
 """Takes records of one partition of a topic."""
 
+Searched = Callable[[list[tuple[bytes, bytes]]], Awaitable[None]]
+"""Takes rows, key and value, repeats and old ones among them."""
+
 
 class Following:
     """Keeps a view at the end of the logs, and tells others what comes by.
@@ -42,10 +45,13 @@ class Following:
         on_row: Callable[[str], None],
         on_position: Callable[[bytes], None],
         others: dict[str, Taker],
+        searched: Collection[str],
+        on_searched: Searched,
     ) -> None:
         """`on_row` is told the key of every row but stock, `on_position` intake's positions.
 
-        `others` take the records of further topics, which are no rows.
+        `others` take the records of further topics, which are no rows. `on_searched` takes rows of
+        the inventory and of its sources of the kinds `searched`.
         """
         self.ready = asyncio.Event()
         self._view = view
@@ -61,14 +67,11 @@ class Following:
         )
         self._on_row = on_row
         self._on_position = on_position
+        self._searched = searched
+        self._on_searched = on_searched
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._stamped = 0.0
-
-    def places(self) -> dict[tuple[str, int], int]:
-        """How far the rows of the inventory and of its sources were read: next offsets."""
-        rows = (self._stock, self._sources)
-        return {tuple(tp): offset for tp, offset in self._next.items() if tp.topic in rows}
 
     async def run(self) -> None:
         """Follow until cancelled. Raises KafkaError where the logs can't be read."""
@@ -124,9 +127,13 @@ class Following:
             take(tp.partition, records)
             return
         latest: dict[str, Update] = {}
+        searched: list[tuple[bytes, bytes]] = []
+        kinds = self._searched if tp.topic in (self._stock, self._sources) else ()
         for record in records:
             key = (record.key or b"").decode()
             kind = kind_of(key)
+            if kind in kinds and record.value is not None:
+                searched.append((record.key or b"", record.value))
             if kind not in _SERVED or record.value is None:
                 if kind == "position" and tp.topic == self._sources and record.value is not None:
                     self._on_position(record.value)
@@ -135,6 +142,8 @@ class Following:
             known = latest.get(key)
             if known is None or known.version < version:
                 latest[key] = Update(key, version, None if gone else record.value)
+        if searched:
+            await self._on_searched(searched)
         await self._view.apply(list(latest.values()))
         await self._forget([record for record in records if record.value is None])
         for key in latest:

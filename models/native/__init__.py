@@ -6,9 +6,11 @@ Where they were not compiled, everything goes the general way, with the same res
 try:
     from models.native.intake import PlainEvents
     from models.native.inventory import PlainDeltas
+    from models.native.ledger import heads
     from models.native.stock import write_history, write_stock
     from models.native.text import Pack
 except ImportError:
-    Pack = PlainDeltas = PlainEvents = write_history = write_stock = None  # type: ignore[assignment,misc]
+    Pack = PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
+    heads = write_history = write_stock = None  # type: ignore[assignment]
 
-__all__ = ["Pack", "PlainDeltas", "PlainEvents", "write_history", "write_stock"]
+__all__ = ["Pack", "PlainDeltas", "PlainEvents", "heads", "write_history", "write_stock"]

@@ -83,7 +83,11 @@ cdef inline bint read_integer(Reader* reader, long long* number) noexcept nogil:
 
 cdef inline bint skip_value(Reader* reader) noexcept nogil:
     """Pass an object or array to its end; it is not checked what it holds."""
-    cdef Py_ssize_t depth = 0
+    return leave(reader, 0)
+
+
+cdef inline bint leave(Reader* reader, Py_ssize_t depth) noexcept nogil:
+    """Pass the ends of as many objects or arrays as the reader is in, of the next one for 0."""
     cdef bint quoted = 0
     cdef char one
     while reader.at < reader.end:

@@ -17,7 +17,11 @@ def record(key: str, offset: int, value: bytes | None, **headers: bytes) -> Cons
     return ConsumerRecord("state", 0, offset, 0, 0, key.encode(), value, None, 0, 0, told)
 
 
-def follower(view, told):
+async def nobody(rows):
+    """Nobody searches."""
+
+
+def follower(view, told, searched=(), on_searched=nobody):
     return Following(
         view,
         "",
@@ -25,6 +29,8 @@ def follower(view, told):
         on_row=told.append,
         on_position=told.append,
         others={},
+        searched=searched,
+        on_searched=on_searched,
     )
 
 
@@ -64,3 +70,25 @@ def test_a_tombstone_ends_what_the_view_remembers_of_a_row_that_is_gone():
 
     asyncio.run(case())
     assert told == ["order|0|a"] * 3
+
+
+def test_rows_that_are_searched_are_told_of_before_the_view_answers_with_them():
+    view, told = MemoryView(), []
+
+    async def take(rows):
+        told.append((rows, await view.row("source|1|p")))
+
+    async def case():
+        following = follower(view, [], {"source", "return"}, take)
+        source = record("source|1|p", 0, b'{"version":3,"epochs":[],"locations":[]}')
+        gone = rows.encode(rows.Deleted(version=5))
+        records = [source, record("return|r", 1, gone), record("order|0|a", 2, gone)]
+        await following._take(TopicPartition(topics.INVENTORY_SOURCES, 0), records)
+        assert told == [([(source.key, source.value), (b"return|r", gone)], None)]
+        assert await view.row("source|1|p") == source.value
+        tombstone = record("source|1|p", 3, None, version=b"5")
+        await following._take(TopicPartition(topics.INVENTORY_SOURCES, 0), [tombstone])
+        await following._take(TopicPartition(topics.ORDERS_STATE, 0), [source])
+        assert len(told) == 1
+
+    asyncio.run(case())

@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local import native
-from models import topics
+from models import ledger, topics
 from models.native import PlainDeltas, PlainEvents
+from models.native import heads as native_heads
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
+from models.rows import stock_key
 from models.stock import NO_CHANGES, HistoryRow, empty
 from streams import dead_letters, intake, inventory
 from streams.engine import documents
@@ -295,6 +297,50 @@ def test_rows_are_written_the_compiled_way(monkeypatch):
     partition.put("stock|S|17", empty("S", "17", 1, 0))
     partition.put("history|S|17|0", HistoryRow(version=1, links=NO_CHANGES))
     assert partition.cut("test", 2).values == [b"stock", b"history"]
+
+
+def test_heads_of_ledger_entries_are_found_the_same():
+    entries = 0
+    for seed in range(HISTORIES // 10):
+        pipeline = Pipeline()
+        Run(history(Random(seed)), Random(seed), pipeline).run()
+        for record in pipeline.log(topics.INVENTORY_LEDGER):
+            general = ledger.heads(record.value, compiled=False)
+            assert native_heads(record.value) == general
+            entries += len(general)
+    assert entries > HISTORIES
+
+
+@pytest.mark.parametrize(
+    ("sku", "location"),
+    [("S", "1|7"), ("S%", "17"), ("Süß", "17"), ('S"', "17"), ("S\\", "17"), ("S", "a/b c")],
+)
+def test_heads_of_ledger_entries_have_keys_as_rows_have_them(sku, location):
+    pipeline = Pipeline()
+    pipeline.send(
+        b.sale("p", 1, "09:00", sku=sku, location=location),
+        b.count("hh", 1, "10:00", 5, sku=sku, location=location),
+    )
+    records = [record.value for record in pipeline.log(topics.INVENTORY_LEDGER)]
+    found = [head for record in records for head in ledger.heads(record)]
+    assert [(head[0], head[4]) for head in found] == [
+        (stock_key(sku, location), False),
+        (stock_key(sku, location), True),
+    ]
+    assert [head for one in records for head in ledger.heads(one, compiled=False)] == found
+
+
+def test_heads_of_what_is_no_ledger_record_are_none():
+    pipeline = Pipeline()
+    pipeline.send(b.sale("p", 1, "09:00"), b.sale("p", 2, "09:01"))
+    (record, *_) = [one.value for one in pipeline.log(topics.INVENTORY_LEDGER)]
+    assert native_heads(record)
+    for end in range(len(record)):
+        assert native_heads(record[:end]) is None
+    assert native_heads(record + b" ") is None
+    assert native_heads(record.replace(b"[", b"{", 1)) is None
+    assert native_heads(b"[]") is None
+    assert ledger.heads(b"[]") == []
 
 
 def test_nothing_is_looked_up_in_reference_data_that_is_still_to_be_read():
