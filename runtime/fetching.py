@@ -11,6 +11,8 @@ import asyncio
 from collections import defaultdict
 from typing import Any, Final
 
+from aiokafka.consumer.fetcher import FetchResult
+
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
 
@@ -18,61 +20,58 @@ By aiokafka's tenth of a second all other partitions are late beside one that ha
 """
 
 REST_SECONDS: Final = 0.002
-LONGEST_REST_SECONDS: Final = 0.015
+LONGEST_REST_SECONDS: Final = 0.010
 
-_LATE_TIMES: Final = 2
-_OF_THE_LAST: Final = 1 / 8
+WORKER_REST: Final = 0.5
+"""Seconds of rest for each megabyte that the last answer brought, besides REST_SECONDS.
 
+The more comes, the more waits after a rest, and the fewer requests there are: they are most of
+what processors do, and whoever else is served is the later for them.
+"""
 
-class Pace:
-    """How long a reader rests before it asks again, in seconds.
-
-    Where processors are short, its rests end late. It then rests for longer, up to a bound:
-    fewer requests are what relieves them most.
-    """
-
-    def __init__(self) -> None:
-        self._late = 0.0
-
-    def rest(self) -> float:
-        """How long to rest now."""
-        return min(REST_SECONDS + _LATE_TIMES * self._late, LONGEST_REST_SECONDS)
-
-    def rested(self, asked: float, took: float) -> None:
-        """A rest of `asked` seconds took as long as that."""
-        self._late += (max(0.0, took - asked) - self._late) * _OF_THE_LAST
+FRONT_REST: Final = 0.15
+"""The same for a front: an event is some 300 bytes to a worker, and its rows a thousand here."""
 
 
-def pace(fetcher: Any) -> None:
+def pace(fetcher: Any, rest: float) -> None:
     """Have an aiokafka fetcher rest before it asks a broker again, unless it is behind.
 
-    It is behind where it has not read to the end of what it asks for. What it asks for is known
-    after the rest: records that waited to be taken before may be taken by then. Partitions of
-    which they still wait are left out, and would be until the answer is there: that is to be soon.
+    `rest` is in seconds for each megabyte, as WORKER_REST. It is behind where it has not read to
+    the end of what it asks for. What it asks for is known after the rest: records that waited to be
+    taken before may be taken by then. Partitions of which they still wait are left out, and would
+    be until the answer is there: that is to be soon.
     """
     ask = fetcher._proc_fetch_request
-    own = Pace()
+    brought = 0
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
+        nonlocal brought
         _look_again_afterwards(fetcher)
-        time = asyncio.get_running_loop().time
+        seconds = min(REST_SECONDS + rest * brought / 1_000_000, LONGEST_REST_SECONDS)
         if not _is_behind(assignment, request):
-            begun, asked = time(), own.rest()
             try:
-                await asyncio.sleep(asked)
+                await asyncio.sleep(seconds)
             except asyncio.CancelledError:
                 # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
                 return False
-            own.rested(asked, time() - begun)
             request._topics = _open_to(fetcher, assignment, node)
         if fetcher._records:
-            request._max_wait_ms = min(request._max_wait_ms, round(own.rest() * 1_000))
+            request._max_wait_ms = min(request._max_wait_ms, round(seconds * 1_000))
         if not request.topics:
             return False
-        return await ask(assignment, node, request)
+        answered = await ask(assignment, node, request)
+        brought = _brought(fetcher, request)
+        return answered
 
     fetcher._proc_fetch_request = ask_at_a_pace
     fetcher._prefetch_backoff = PREFETCH_SECONDS
+
+
+def _brought(fetcher: Any, request: Any) -> int:
+    """Bytes of the records that the answer to this request has just brought."""
+    asked = [(topic, number) for topic, asked in request.topics for number, *_ in asked]
+    found = [fetcher._records.get(tp) for tp in asked]
+    return sum([one._partition_records.size() for one in found if isinstance(one, FetchResult)])
 
 
 def _look_again_afterwards(fetcher: Any) -> None:

@@ -23,6 +23,11 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
     aiokafka copies each into a record of its own.
     """
 
+    def size(self) -> int:
+        """Bytes that were fetched."""
+        size: int = self._records.size_in_bytes()
+        return size
+
     def __iter__(self) -> Any:
         return self._records_iterator
 

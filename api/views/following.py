@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from api.views.base import Update, View, kind_of
 from models import topics
 from models.rows import head, tombstone_version
-from runtime.fetching import pace
+from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
 from runtime.records import Fetched
 
@@ -83,7 +83,7 @@ class Following:
             auto_offset_reset="earliest",
         )
         await consumer.start()
-        pace(consumer._fetcher)
+        pace(consumer._fetcher, FRONT_REST)
         try:
             assigned = await self._assign(consumer)
             self._ends = await consumer.end_offsets(assigned)

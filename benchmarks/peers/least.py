@@ -39,7 +39,7 @@ from models.stock import (
     empty,
     history_key,
 )
-from runtime.fetching import pace
+from runtime.fetching import WORKER_REST, pace
 from runtime.preparing import prepare
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
@@ -245,7 +245,7 @@ async def work(stage: Any) -> None:
         max_request_size=64 * BATCH_BYTES,
     )
     await consumer.start()
-    pace(consumer._fetcher)
+    pace(consumer._fetcher, WORKER_REST)
     numbers = range(peers.PARTITIONS)
     consumer.assign([TopicPartition(topic, one) for topic in stage.inputs for one in numbers])
     await producer.start()

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from benchmarks import peers
 from benchmarks.peers.least import STOCK
-from runtime.fetching import pace
+from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
 
 _PREFIX: Final = "/v1/availability/"
@@ -23,7 +23,7 @@ async def follow() -> None:
     prepare()
     consumer = AIOKafkaConsumer(bootstrap_servers=peers.KAFKA, auto_offset_reset="earliest")
     await consumer.start()
-    pace(consumer._fetcher)
+    pace(consumer._fetcher, FRONT_REST)
     consumer.assign([TopicPartition(STOCK, number) for number in range(peers.PARTITIONS)])
     while True:
         for records in (await consumer.getmany(timeout_ms=100, max_records=10_000)).values():

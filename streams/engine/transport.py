@@ -16,7 +16,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 from mode.utils.futures import maybe_async
 
-from runtime.fetching import pace
+from runtime.fetching import WORKER_REST, pace
 from runtime.preparing import prepare
 from runtime.records import Fetched
 
@@ -55,7 +55,7 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         await super().on_start()
-        pace(self._ensure_consumer()._fetcher)
+        pace(self._ensure_consumer()._fetcher, WORKER_REST)
 
     async def stop(self) -> None:
         if self._consumer is not None:

@@ -7,15 +7,18 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher as fetching
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
 from runtime.fetching import (
     LONGEST_REST_SECONDS,
     REST_SECONDS,
-    Pace,
     pace,
 )
+from runtime.records import AsParsed
 
 END = 10
+REST_PER_MEGABYTE = 0.5
 
 
 class Assignment:
@@ -40,18 +43,13 @@ class Assignment:
         )
 
 
-def test_rests_that_end_late_grow_and_shrink_again():
-    pace = Pace()
-    assert pace.rest() == REST_SECONDS
-    for _ in range(50):
-        pace.rested(0.004, 0.009)
-    assert pace.rest() == pytest.approx(REST_SECONDS + 0.010, rel=0.01)
-    for _ in range(50):
-        pace.rested(0.004, 1.0)
-    assert pace.rest() == LONGEST_REST_SECONDS
-    for _ in range(100):
-        pace.rested(0.004, 0.003)
-    assert pace.rest() == pytest.approx(REST_SECONDS, rel=0.01)
+def fetched(tp, size):
+    """A batch of at least `size` bytes, as aiokafka keeps it until it is taken."""
+    room = 2 * size + 1_000
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, room)
+    builder.append(0, timestamp=0, key=None, value=b"x" * size, headers=[])
+    records = AsParsed(tp, MemoryRecords(bytes(builder.build())), None, 0, None, None, False, 0)
+    return fetching.FetchResult(tp, assignment=None, partition_records=records, backoff=0)
 
 
 class Fetcher:
@@ -63,7 +61,8 @@ class Fetcher:
     def __init__(self, positions, records=()):
         self._records, self.asked = dict.fromkeys(records, "records"), []
         self.assignment = Assignment(positions)
-        pace(self)
+        self.answers = []
+        pace(self, REST_PER_MEGABYTE)
 
     def _select_read_replica(self, tp):
         return 3
@@ -75,6 +74,9 @@ class Fetcher:
         self.asked.append(
             sorted((topic, one[0]) for topic, asked in request.topics for one in asked)
         )
+        if self.answers:
+            tp = TopicPartition(*self.asked[-1][0])
+            self._records[tp] = fetched(tp, self.answers.pop(0))
         return True
 
     def request(self):
@@ -130,6 +132,23 @@ def test_a_reader_rests_where_it_has_read_to_the_end(slept, positions, rests):
     assert fetcher.asked == [sorted(positions)]
     assert slept == ([REST_SECONDS] if rests else [])
     assert request._max_wait_ms == 100
+
+
+def test_the_more_an_answer_brought_the_longer_is_the_rest_after_it(slept):
+    fetcher = Fetcher({("in", 0): END, ("in", 1): END})
+    fetcher.answers = [10_000, 100, 1_000_000]
+    for _ in range(4):
+        fetcher.ask()
+        fetcher._records.clear()
+    fetcher.ask()
+    more = REST_PER_MEGABYTE / 1_000_000
+    assert slept == [
+        REST_SECONDS,
+        pytest.approx(REST_SECONDS + 10_000 * more, abs=200 * more),
+        pytest.approx(REST_SECONDS + 100 * more, abs=200 * more),
+        LONGEST_REST_SECONDS,
+        REST_SECONDS,
+    ]
 
 
 def test_a_request_that_leaves_a_partition_out_is_answered_soon(slept):
@@ -192,7 +211,7 @@ def test_a_request_that_ends_just_after_the_fetcher_was_woken_is_followed_by_the
         tp = TopicPartition("in", 0)
         subscriptions.assign_from_user([tp])
         fetcher = fetching.Fetcher(client, subscriptions, fetcher_timeout=3_600)
-        pace(fetcher)
+        pace(fetcher, REST_PER_MEGABYTE)
         subscriptions.seek(tp, END)
         for _ in range(3):
             async with asyncio.timeout(5):
