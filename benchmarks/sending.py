@@ -21,6 +21,7 @@ from benchmarks.backlog import BATCH_BYTES, BenchmarkError
 from benchmarks.http_client import Pool
 from benchmarks.workload import Workload
 from models import topics
+from runtime.preparing import prepare
 from streams.settings import Settings
 
 PACE_SECONDS: Final = 0.005
@@ -60,6 +61,8 @@ class Sending:
         self._sends = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        # What the load costs is not to be taken from what is measured.
+        prepare()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             linger_ms=0,
