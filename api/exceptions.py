@@ -46,6 +46,7 @@ async def page(
     filters = {name: value for name, value in asked.items() if value is not None}
     before = round((time.time() - older_than_seconds) * SECOND)
     shown: list[dict[str, Any]] = []
+    await state.archive_reached_view()
     while True:
         found = await state.archive.letters(filters, before, after, limit)
         for name, received, times, letter in found:
@@ -84,6 +85,7 @@ def _answer(document: dict[str, Any]) -> Response:
 
 
 async def _find(state: State, name: str) -> dict[str, Any]:
+    await state.archive_reached_view()
     found = await state.archive.letter(name)
     if found is None:
         raise Problem(404, "not_found", "no such exception")

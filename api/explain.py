@@ -27,6 +27,9 @@ router = APIRouter(prefix="/v1/availability", tags=["explain"])
 WAIT_SECONDS = 2.0
 """How long an explanation waits for the ledger to reach the row that it explains."""
 
+MANY_WAIT_SECONDS = 0.5
+"""The same of many: some may be of entries that the archive had to let go of."""
+
 _decode = msgspec.json.Decoder(LedgerEntry).decode
 
 
@@ -105,7 +108,7 @@ async def explain_many(request: Request, wanted: Keys) -> Response:
         (key, stock.version) for key, stock in zip(keys, stocks, strict=True) if stock is not None
     ]
     found = await state.archive.entries_of_many(
-        [(stock_key(*key), version) for key, version in known], WAIT_SECONDS
+        [(stock_key(*key), version) for key, version in known], MANY_WAIT_SECONDS
     )
     items = [
         _summary(key, version, entries)
@@ -143,6 +146,7 @@ async def _entries(
 ) -> list[LedgerEntry]:
     stock = stock_key(sku, location)
     if as_of is not None:
+        await state.archive_reached_view()
         found = await state.archive.entries(stock, from_datetime(as_of))
     else:
         version = await _version(state, sku, location)

@@ -4,16 +4,13 @@ They begin with the last count or adopted book. What such a statement had to add
 because it had happened after it, is listed with it.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from models import topics
 from models.instants import to_rfc3339
-from models.ledger import LedgerEntry
+from models.ledger import SETS, LedgerEntry
 from models.movements import UNSEQUENCED, Booked, CountClosed, Counted
-from models.outcomes import Outcome
 from models.stock import Change, StockRow, empty, is_after_count
-
-_SETS: Final = frozenset({Outcome.REBASED, Outcome.ADOPTED})
 
 
 class Explanation(NamedTuple):
@@ -34,7 +31,7 @@ class Explanation(NamedTuple):
 
 def explain(entries: list[LedgerEntry]) -> Explanation:
     """Explain a row from its ledger entries, ascending by version; at least one is needed."""
-    places = [place for place, entry in enumerate(entries) if entry.outcome in _SETS]
+    places = [place for place, entry in enumerate(entries) if entry.outcome in SETS]
     if not places:
         first = entries[0]
         return Explanation(None, first.on_hand - first.deltas.get("on_hand", 0), entries)
@@ -44,7 +41,7 @@ def explain(entries: list[LedgerEntry]) -> Explanation:
         entry
         for entry in entries[: places[-1]]
         if entry.deltas.get("on_hand")
-        and entry.outcome not in _SETS
+        and entry.outcome not in SETS
         and is_after_count(row, _change(entry))
     ]
     start = base.on_hand - sum(entry.deltas["on_hand"] for entry in added)

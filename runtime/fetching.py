@@ -39,15 +39,14 @@ def pace(fetcher: Any, rest: float) -> None:
     `rest` is in seconds for each megabyte, as WORKER_REST. It is behind where it has not read to
     the end of what it asks for. What it asks for is known after the rest: records that waited to be
     taken before may be taken by then. Partitions of which they still wait are left out, and would
-    be until the answer is there: that is to be soon.
+    be until the answer is there: that is to be soon. The process must be prepared.
     """
     ask = fetcher._proc_fetch_request
-    brought = 0
+    brought: dict[int, int] = {}
 
     async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
-        nonlocal brought
         _look_again_afterwards(fetcher)
-        seconds = min(REST_SECONDS + rest * brought / 1_000_000, LONGEST_REST_SECONDS)
+        seconds = min(REST_SECONDS + rest * brought.get(node, 0) / 1_000_000, LONGEST_REST_SECONDS)
         if not _is_behind(assignment, request):
             try:
                 await asyncio.sleep(seconds)
@@ -60,7 +59,7 @@ def pace(fetcher: Any, rest: float) -> None:
         if not request.topics:
             return False
         answered = await ask(assignment, node, request)
-        brought = _brought(fetcher, request)
+        brought[node] = _brought(fetcher, request)
         return answered
 
     fetcher._proc_fetch_request = ask_at_a_pace

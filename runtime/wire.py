@@ -104,7 +104,7 @@ def _fetched(value: bytes, at: int) -> tuple[tuple[Any, ...], int]:
     """What was fetched of a partition, and where the next one begins."""
     unpack = _FETCHED_PARTITION.unpack_from
     partition, code, high, last, start, aborted, replica, length = unpack(value, at)
-    transactions: list[tuple[int, ...]] | None = None if aborted == NONE else []
+    transactions: list[tuple[int, ...]] | None = None if aborted < 0 else []
     if aborted > 0:
         begun = at + _FETCHED_PARTITION.size - _TWO.size
         at += aborted * _ABORTED.size
@@ -112,7 +112,7 @@ def _fetched(value: bytes, at: int) -> tuple[tuple[Any, ...], int]:
         transactions = list(_ABORTED.iter_unpack(value[begun:end]))
         replica, length = _TWO.unpack_from(value, end)
     at += _FETCHED_PARTITION.size
-    if length == NONE:
+    if length < 0:
         return (partition, code, high, last, start, transactions, replica, None), at
     end = at + length
     if end > len(value):

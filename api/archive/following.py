@@ -1,5 +1,6 @@
 """Filling the archive: from the logs, from their beginning, and with rows as they are told."""
 
+import asyncio
 import base64
 import time
 from collections.abc import Callable, Iterable
@@ -116,7 +117,8 @@ class Filling:
         self._writer = writer
         self._now = now
         self._due = now() + COMMIT_SECONDS
-        self._with_gaps: dict[str, dict[str, str]] = {}
+        self._with_gaps: dict[str, tuple[int, dict[str, str]]] = {}
+        """Of each source its version, and the keys and locations of its gaps."""
 
     def take_rows(self, rows: Iterable[Row]) -> None:
         """Rows of the kinds that are searched."""
@@ -136,12 +138,13 @@ class Filling:
 
     def _gaps_of(self, source: Document) -> list[Document]:
         """A source with gaps or held events is also looked up by its locations."""
+        known, gone = self._with_gaps.get(source.key, (-1, {}))
+        if source.version <= known:
+            return []
         places, gaps = gaps_of(source.value) if source.value is not None else ([], 0)
         missing = gaps or (source.value is not None and _decode_held(source.value).held)
         named = {row_key("gap", place, source.key): place for place in places} if missing else {}
-        gone = self._with_gaps.pop(source.key, {})
-        if named:
-            self._with_gaps[source.key] = named
+        self._with_gaps[source.key] = source.version, named
         return [
             Document(key, "gap", place, source.version, source.value if key in named else None)
             for key, place in {**gone, **named}.items()
@@ -159,14 +162,13 @@ class Filling:
 
     def commit_when_due(self) -> None:
         """Let readers see what was taken, a second after they saw something last."""
-        now = self._now()
-        if now >= self._due:
-            self._writer.commit()
-            self._due = now + COMMIT_SECONDS
+        if self._now() >= self._due:
+            self.show()
 
-    def show(self, number: int) -> None:
-        """Let readers see all that was taken, and this number."""
+    def show(self, number: int | None = None) -> None:
+        """Let readers see all that was taken, and the number that one of them waits for."""
         self._writer.commit(number)
+        self._due = self._now() + COMMIT_SECONDS
 
 
 async def follow(filling: Filling, bootstrap: str, topic: Callable[[str], str]) -> None:
@@ -196,6 +198,8 @@ async def follow(filling: Filling, bootstrap: str, topic: Callable[[str], str]) 
             taken = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=5_000)
             for tp, records in taken.items():
                 takers[tp.topic](records)
+                # aiokafka gives what it has at once: what the front tells is to have its turn.
+                await asyncio.sleep(0)
             filling.commit_when_due()
     finally:
         await consumer.stop()

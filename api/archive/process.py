@@ -71,7 +71,9 @@ class Filler:
     async def stop(self) -> None:
         """Let it end, within STOP_SECONDS."""
         self.ended.cancel()
-        self._told.close()
+        if not self._told.is_closing():
+            # What it still has to take is of no use: the file goes too.
+            self._told.transport.abort()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._process.wait()

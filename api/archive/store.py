@@ -154,7 +154,7 @@ class Archive:
         return await loop.run_in_executor(self._thread, lambda: work(self._database))  # type: ignore[arg-type]
 
     async def reached(self, seconds: float) -> bool:
-        """Wait, within bounds, until the file has what its writer was told so far."""
+        """Wait, within bounds, until the file has what its writer was told and took so far."""
         deadline = asyncio.get_running_loop().time() + seconds
         number = self._show()
         while await self._run(_shown) < number:
@@ -185,10 +185,11 @@ class Archive:
             for place, found in zip(lacking, await self._many(wanted, lacking), strict=True):
                 if found and found[-1][0] == wanted[place][1]:
                     complete[place] = [entry for _, entry in found]
-            if len(complete) == len(wanted) or asyncio.get_running_loop().time() > deadline:
+            left = deadline - asyncio.get_running_loop().time()
+            if len(complete) == len(wanted) or left < 0:
                 return [complete.get(place) for place in range(len(wanted))]
-            self._show()
             await asyncio.sleep(POLL_SECONDS)
+            await self.reached(left)
 
     async def _many(
         self, wanted: Sequence[tuple[str, int]], places: list[int]

@@ -124,3 +124,23 @@ def test_an_explanation_of_a_moment_begins_with_the_last_count_before(filled, pi
     assert at(entries[0].received) == versions(pipeline)[:1]
     assert at(entries[1].received) == versions(pipeline)[1:2]
     assert at(entries[-1].received) == versions(pipeline)[1:]
+
+
+def source(version, *gaps):
+    """The row of a source at location 17."""
+    row = {"version": version, "epochs": [{"gaps": gaps}], "locations": ["17"]}
+    return b"source|1|p", msgspec.json.encode(row)
+
+
+def test_an_older_row_of_a_source_does_not_change_where_its_gaps_bear(filled):
+    def told(row):
+        filled.filling.take_rows([row])
+        filled.filling.show()
+        found = filled.read(lambda archive: archive.documents("gap", "17"))
+        return [value for _, value in found]
+
+    _, with_gap = source(5, [2, 3, 0])
+    assert told(source(5, [2, 3, 0])) == [with_gap]
+    assert told(source(3)) == [with_gap]
+    assert told(source(6)) == []
+    assert told(source(5, [2, 3, 0])) == []

@@ -46,6 +46,7 @@ def test_what_the_archive_was_told_can_be_read_once_it_is_reached(tmp_path, monk
             archive = Archive(path, filler.show)
             await archive.start()
             try:
+                assert await archive.reached(DEADLINE_SECONDS)
                 await filler.take(
                     [(b"return|r", b'{"version":1}'), (b"return|s", b'{"version":1}')]
                 )
