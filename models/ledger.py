@@ -67,7 +67,7 @@ class _Moved(Struct, array_like=True):
 
 
 class _Begun(Struct, array_like=True):
-    """The beginning of an entry, and its movement's."""
+    """The beginning of an entry and of its movement: what follows may be of an older form."""
 
     version: int
     previous: int

@@ -46,6 +46,9 @@ _NAME_OF: Final[dict[str, Callable[[list[str]], str]]] = {
     "transfer": lambda part: part[2],
 }
 
+SEARCHED: Final = frozenset(_NAME_OF)
+"""The kinds of rows that are searched by name."""
+
 
 def letter_of(record: Any) -> Letter:
     """A dead letter's record as the archive keeps it."""
@@ -105,12 +108,8 @@ def _who(original: bytes, key: str) -> tuple[str, str, dict[str, Any] | None]:
     )
 
 
-SEARCHED: Final = frozenset(_NAME_OF)
-"""The kinds of rows that are searched by name."""
-
-
 class Filling:
-    """What came by in the logs, on its way into the file."""
+    """What came by in the logs and what was told, on its way into the file."""
 
     def __init__(self, writer: Writer, now: Callable[[], float] = time.monotonic) -> None:
         """`now` is in seconds."""

@@ -89,9 +89,9 @@ class Fetcher:
             ]
         )
 
-    def ask(self, request=None):
+    def ask(self, request=None, node=3):
         request = request or self.request()
-        return asyncio.run(self._proc_fetch_request(self.assignment, 3, request)), request
+        return asyncio.run(self._proc_fetch_request(self.assignment, node, request)), request
 
 
 class Request(SimpleNamespace):
@@ -149,6 +149,16 @@ def test_the_more_an_answer_brought_the_longer_is_the_rest_after_it(slept):
         LONGEST_REST_SECONDS,
         REST_SECONDS,
     ]
+
+
+def test_a_rest_goes_by_the_last_answer_of_the_broker_that_is_asked(slept):
+    fetcher = Fetcher({("in", 0): END})
+    fetcher._select_read_replica = lambda tp: fetcher.node
+    for node, size in ((3, 1_000_000), (4, 0), (3, 0), (4, 0)):
+        fetcher.node, fetcher.answers = node, [size] if size else []
+        fetcher.ask(node=node)
+        fetcher._records.clear()
+    assert slept == [REST_SECONDS, REST_SECONDS, LONGEST_REST_SECONDS, REST_SECONDS]
 
 
 def test_a_request_that_leaves_a_partition_out_is_answered_soon(slept):
