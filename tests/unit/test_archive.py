@@ -144,3 +144,12 @@ def test_an_older_row_of_a_source_does_not_change_where_its_gaps_bear(filled):
     assert told(source(3)) == [with_gap]
     assert told(source(6)) == []
     assert told(source(5, [2, 3, 0])) == []
+
+
+def test_what_happened_within_a_day_before_a_count_is_told_with_it(filled):
+    told = Pipeline()
+    for event in (b.sale("p", 1, "07:00", 1), b.count("hh", 1, "09:00", 10)):
+        told.send(event)
+    filled.filling.take_entries(told.log(topics.INVENTORY_LEDGER))
+    filled.filling.show()
+    assert filled.explained(versions(told)[-1]) == versions(told)
