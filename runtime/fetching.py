@@ -8,10 +8,17 @@ what comes after the rest is answered at once.
 """
 
 import asyncio
+import random
+import time
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher as aiokafkas
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
+from aiokafka.record.memory_records import MemoryRecords
 
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
@@ -32,76 +39,193 @@ what processors do, and whoever else is served is the later for them.
 FRONT_REST: Final = 0.15
 """The same for a front: an event is some 300 bytes to a worker, and its rows a thousand here."""
 
+Asked = dict[TopicPartition, tuple[Any, int]]
+"""What is asked for: the state of each partition, and the offset from which on it is read."""
+
+Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], MemoryRecords | None]]
+"""Of each partition of an answer: itself, its state, from where on, what was told, its records."""
+
 
 def pace(fetcher: Any, rest: float) -> None:
     """Have an aiokafka fetcher rest before it asks a broker again, unless it is behind.
 
-    `rest` is in seconds for each megabyte, as WORKER_REST. It is behind where it has not read to
-    the end of what it asks for. What it asks for is known after the rest: records that waited to be
-    taken before may be taken by then. Partitions of which they still wait are left out, and would
-    be until the answer is there: that is to be soon. The process must be prepared.
+    `rest` is in seconds for each megabyte, as WORKER_REST. The process must be prepared.
     """
-    ask = fetcher._proc_fetch_request
-    brought: dict[int, int] = {}
-
-    async def ask_at_a_pace(assignment: Any, node: int, request: Any) -> Any:
-        _look_again_afterwards(fetcher)
-        seconds = min(REST_SECONDS + rest * brought.get(node, 0) / 1_000_000, LONGEST_REST_SECONDS)
-        if not _is_behind(assignment, request):
-            try:
-                await asyncio.sleep(seconds)
-            except asyncio.CancelledError:
-                # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
-                return False
-            request._topics = _open_to(fetcher, assignment, node)
-        if fetcher._records:
-            request._max_wait_ms = min(request._max_wait_ms, round(seconds * 1_000))
-        if not request.topics:
-            return False
-        answered = await ask(assignment, node, request)
-        brought[node] = _brought(fetcher, request)
-        return answered
-
-    fetcher._proc_fetch_request = ask_at_a_pace
+    asking = Asking(fetcher, rest)
+    fetcher._proc_fetch_request = asking.ask
+    fetcher._notify = asking.notify
     fetcher._prefetch_backoff = PREFETCH_SECONDS
 
 
-def _brought(fetcher: Any, request: Any) -> int:
-    """Bytes of the records that the answer to this request has just brought."""
-    asked = [(topic, number) for topic, asked in request.topics for number, *_ in asked]
-    found = [fetcher._records.get(tp) for tp in asked]
-    return sum([one._partition_records.size() for one in found if isinstance(one, FetchResult)])
+class Asking:
+    """Asks each broker, answer after answer, as long as all goes well.
 
-
-def _look_again_afterwards(fetcher: Any) -> None:
-    """Have aiokafka look at what to ask for once more when this request's task has ended.
-
-    It takes a request for one on its way until a callback of the task says otherwise. Where
-    something else has woken it just before that callback, it finds nothing to ask, and nothing
-    to wait for but a timeout of a fifth of a second.
+    aiokafka begins anew after each answer: it looks at every partition twice, and has a task for
+    every request. What does not go well, errors and partitions that have no position, is left to
+    it, as is whatever it would do but ask.
     """
-    task = asyncio.current_task()
-    if task is not None:
-        task.add_done_callback(lambda _: fetcher._notify(fetcher._wait_consume_future))
+
+    def __init__(self, fetcher: Any, rest: float) -> None:
+        self._fetcher = fetcher
+        self._rest = rest
+        self._as_aiokafka = fetcher._proc_fetch_request
+        self._notify = fetcher._notify
+        self._brought: dict[int, int] = {}
+        self._asked: set[int] = set()
+        self._assignment: Any = None
+        self._states: list[tuple[TopicPartition, Any]] = []
+        self._brokers: set[int] = set()
+
+    def notify(self, future: Any) -> None:
+        """Wake whoever awaits `future`, but for the fetcher while every broker is asked anyway."""
+        if future is self._fetcher._wait_consume_future and self._brokers <= self._asked:
+            return
+        self._notify(future)
+
+    async def ask(self, assignment: Any, node: int, request: Any) -> bool:
+        """Ask a broker again and again; whether records wait to be taken, where that ends."""
+        self._look_again_afterwards()
+        self._asked.add(node)
+        try:
+            while True:
+                topics, asked = await self._rested(assignment, node)
+                if not topics:
+                    return False
+                request = self._request(topics, node)
+                answer = await self._answer(node, request)
+                if not assignment.active:
+                    return False
+                brought = _brought(answer, asked)
+                if brought is None:
+                    found: bool = await self._as_aiokafka(assignment, node, request)
+                    return found
+                self._brought[node] = self._keep(assignment, brought)
+        except asyncio.CancelledError:
+            # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
+            return False
+        finally:
+            self._asked.discard(node)
+
+    async def _rested(self, assignment: Any, node: int) -> tuple[dict[str, list[Any]], Asked]:
+        """What to ask for, after the rest.
+
+        Who has not read to the end of it does not rest. Records that waited to be taken before may
+        be taken after it. Partitions of which they still wait are left out.
+        """
+        topics, asked = self._open_to(assignment, node)
+        if _is_behind(asked):
+            return topics, asked
+        await asyncio.sleep(self._seconds(node))
+        return self._open_to(assignment, node)
+
+    def _seconds(self, node: int) -> float:
+        more = self._rest * self._brought.get(node, 0) / 1_000_000
+        return min(REST_SECONDS + more, LONGEST_REST_SECONDS)
+
+    def _open_to(self, assignment: Any, node: int) -> tuple[dict[str, list[Any]], Asked]:
+        """What can be asked of a broker now: partitions with their offsets, by topic.
+
+        Nothing, where aiokafka has to find a broker or a position first.
+        """
+        fetcher, brokers = self._fetcher, set()
+        asked: Asked = {}
+        by_topic: defaultdict[str, list[Any]] = defaultdict(list)
+        for tp, state in self._states_of(assignment):
+            broker = fetcher._select_read_replica(tp)
+            brokers.add(broker)
+            if not state.has_valid_position or broker in (None, -1):
+                return {}, {}
+            if broker != node or state.paused or tp in fetcher._records:
+                continue
+            offset = state.position
+            asked[tp] = state, offset
+            by_topic[tp.topic].append((tp.partition, offset, fetcher._max_partition_fetch_bytes))
+        self._brokers = brokers
+        return by_topic, asked
+
+    def _states_of(self, assignment: Any) -> Iterable[tuple[TopicPartition, Any]]:
+        """None is first for ever: an answer has an end, and it is not always reached."""
+        if not assignment.active:
+            return ()
+        if assignment is not self._assignment:
+            self._assignment = assignment
+            self._states = [(tp, assignment.state_value(tp)) for tp in assignment.tps]
+        random.shuffle(self._states)
+        return self._states
+
+    def _request(self, topics: dict[str, list[Any]], node: int) -> FetchRequest:
+        fetcher = self._fetcher
+        wait: int = fetcher._fetch_max_wait_ms
+        if fetcher._records:
+            # What is left out now would be until the answer is there: that is to be soon.
+            wait = min(wait, round(self._seconds(node) * 1_000))
+        return FetchRequest(
+            wait,
+            fetcher._fetch_min_bytes,
+            fetcher._fetch_max_bytes,
+            fetcher._isolation_level,
+            list(topics.items()),
+        )
+
+    async def _answer(self, node: int, request: FetchRequest) -> Any:
+        try:
+            return await self._fetcher._client.send(node, request)
+        except KafkaError:
+            return None
+
+    def _keep(self, assignment: Any, brought: Brought) -> int:
+        """Have records taken, by whoever waits for some; how many bytes they are."""
+        fetcher, now, size = self._fetcher, int(time.time() * 1_000), 0
+        for tp, state, offset, (end, stable, aborted), records in brought:
+            if not state.has_valid_position or state.position != offset:
+                continue
+            state.highwater, state.lso, state.timestamp = end, stable, now
+            if records is not None:
+                size += records.size_in_bytes()
+                found = aiokafkas.PartitionRecords(
+                    *(tp, records, aborted, offset, None, None),
+                    *(fetcher._check_crcs, fetcher._isolation_level),
+                )
+                fetcher._records[tp] = aiokafkas.FetchResult(
+                    tp, partition_records=found, assignment=assignment, backoff=PREFETCH_SECONDS
+                )
+        if size:
+            for waiter in fetcher._fetch_waiters:
+                self._notify(waiter)
+        return size
+
+    def _look_again_afterwards(self) -> None:
+        """Have aiokafka look at what to ask for once more when this task has ended.
+
+        It takes a request for one on its way until a callback of the task says otherwise. Where
+        something else has woken it just before that callback, it finds nothing to ask, and nothing
+        to wait for but a timeout of a fifth of a second.
+        """
+        task = asyncio.current_task()
+        if task is not None:
+            task.add_done_callback(lambda _: self._notify(self._fetcher._wait_consume_future))
 
 
-def _is_behind(assignment: Any, request: Any) -> bool:
-    for topic, partitions in request.topics:
-        for number, offset, *_ in partitions:
-            end = assignment.state_value((topic, number)).highwater
-            if end is None or offset < end:
-                return True
-    return False
+def _is_behind(asked: Asked) -> bool:
+    """Whether something that is asked for is not read to its end, as far as that is known."""
+    return any(
+        state.highwater is None or offset < state.highwater for state, offset in asked.values()
+    )
 
 
-def _open_to(fetcher: Any, assignment: Any, node: int) -> list[tuple[str, list[Any]]]:
-    """What can be asked of a broker now: partitions with their offsets, by topic."""
-    by_topic: defaultdict[str, list[Any]] = defaultdict(list)
-    for tp in assignment.tps if assignment.active else ():
-        state = assignment.state_value(tp)
-        if tp in fetcher._records or state.paused or not state.has_valid_position:
-            continue
-        if fetcher._select_read_replica(tp) == node:
-            asked = tp.partition, state.position, fetcher._max_partition_fetch_bytes
-            by_topic[tp.topic].append(asked)
-    return list(by_topic.items())
+def _brought(answer: Any, asked: Asked) -> Brought | None:
+    """What an answer brought; None where it is not one of records and ends alone."""
+    if type(answer) is not FetchResponse_v11:
+        return None
+    brought: Brought = []
+    for topic, partitions in answer.topics:
+        for number, code, end, stable, _, aborted, _, value in partitions:
+            if code:
+                return None
+            tp = TopicPartition(topic, number)
+            records = MemoryRecords(value) if value else None
+            if records is not None and not records.has_next():
+                return None
+            state, offset = asked[tp]
+            brought.append((tp, state, offset, (end, stable, aborted), records))
+    return brought

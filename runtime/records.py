@@ -1,10 +1,13 @@
 """Records as they are fetched."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 
 
 class Fetched(Protocol):
@@ -20,16 +23,68 @@ class Fetched(Protocol):
 class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
     """The records of a fetch as they were parsed: they have all that anybody needs.
 
-    aiokafka copies each into a record of its own.
+    aiokafka copies each into a record of its own, one by one.
     """
 
-    def size(self) -> int:
-        """Bytes that were fetched."""
-        size: int = self._records.size_in_bytes()
-        return size
+    next_fetch_offset: int
 
-    def __iter__(self) -> Any:
-        return self._records_iterator
+    def __init__(self, *told: Any) -> None:
+        super().__init__(*told)
+        self._batch: Any = None
+        self._in_batch: Iterator[Fetched] = iter(())
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
         return record
+
+    def take(self, most: int) -> list[Fetched]:
+        """The next records, `most` of them at most. Raises CorruptRecordException."""
+        taken: list[Fetched] = []
+        while len(taken) < most and not self.is_exhausted():
+            if self._batch is None:
+                self._begin_batch()
+            taken += self._of_batch(most - len(taken))
+        return taken
+
+    def is_exhausted(self) -> bool:
+        """Whether nothing is left to take."""
+        return self._batch is None and not self._records.has_next()
+
+    def _begin_batch(self) -> None:
+        batch = self._records.next_batch()
+        if self._check_crcs and not batch.validate_crc():
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        # A batch can be iterated once, and `islice` would begin each time.
+        self._batch, self._in_batch = batch, chain(() if batch.is_control_batch else batch)
+
+    def _of_batch(self, most: int) -> list[Fetched]:
+        found = list(islice(self._in_batch, most))
+        first = self.next_fetch_offset
+        if len(found) < most:
+            # Where compaction took its last records, the next batch is fetched all the same.
+            self.next_fetch_offset, self._batch = self._batch.next_offset, None
+        else:
+            self.next_fetch_offset = max(first, found[-1].offset + 1)
+        # A batch is sent whole, whatever of it was asked for.
+        if found and found[0].offset < first:
+            found = [record for record in found if record.offset >= first]
+        return found
+
+
+class TakenAtOnce(fetcher.FetchResult):  # type: ignore[misc]
+    """What was fetched of a partition, until it is taken."""
+
+    _partition_records: AsParsed | None
+
+    def getall(self, max_records: int | None = None) -> list[Fetched]:
+        """As aiokafka's, which takes records one by one."""
+        records = self._partition_records
+        if records is None or records._isolation_level == fetcher.READ_COMMITTED:
+            found: list[Fetched] = super().getall(max_records)
+            return found
+        if not self.check_assignment(self._topic_partition):
+            return []
+        taken: list[Fetched] = records.take(sys.maxsize if max_records is None else max_records)
+        self._update_position()
+        if records.is_exhausted():
+            self._partition_records = None
+        return taken

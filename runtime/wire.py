@@ -16,6 +16,8 @@ from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 NONE: Final = -1
 """The length of what is not there."""
 
+PACKED: Final = frozenset({FetchRequest_v11, ProduceRequest_v7})
+
 _SHORT: Final = Struct(">h")
 _INTEGER: Final = Struct(">i")
 _TWO: Final = Struct(">ii")
@@ -28,6 +30,8 @@ _FETCHED_PARTITION: Final = Struct(">ihqqqiii")
 """With no aborted transactions between its number of them and what follows."""
 _ABORTED: Final = Struct(">qq")
 
+_HEADER: Final = Struct(">hhi")
+
 _PRODUCE: Final = Struct(">hii")
 _APPENDED: Final = Struct(">ihqqq")
 
@@ -38,6 +42,28 @@ def install() -> None:
     FetchResponse_v11.decode = classmethod(fetch_response)
     ProduceRequest_v7.encode = produce_request
     ProduceResponse_v7.decode = classmethod(produce_response)
+
+
+def framed(request: Any, correlation: int, client: str) -> bytes:
+    """A request as it goes over the wire: its length, a header of version 1, and itself."""
+    name = _text(client)
+    body = request.encode()
+    header = _HEADER.pack(request.API_KEY, request.API_VERSION, correlation)
+    length = _INTEGER.pack(len(header) + len(name) + len(body))
+    return b"".join((length, header, name, body))
+
+
+def correlation_of(frame: bytes) -> int:
+    """The number of the request that a response answers, in a header of version 0."""
+    (number,) = _INTEGER.unpack_from(frame)
+    return int(number)
+
+
+def response_in(frame: bytes, request: Any) -> Any:
+    """What answers a request of PACKED, after a header of version 0."""
+    data = BytesIO(frame)
+    data.seek(_INTEGER.size)
+    return request.RESPONSE_TYPE.decode(data)
 
 
 def _text(text: str | None) -> bytes:

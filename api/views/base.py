@@ -5,13 +5,11 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from models.rows import parts
 
+Update = tuple[str, int, bytes | None]
+"""The key of a row, its version, and its value, None where it is gone.
 
-class Update(NamedTuple):
-    """One row as a log has it. `value` is None where the row is gone."""
-
-    key: str
-    version: int
-    value: bytes | None
+Of stock the value is the answer, as `answer_of` has it.
+"""
 
 
 class Stock(NamedTuple):

@@ -8,8 +8,9 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from api.views.base import Update, View, kind_of
+from api.views.base import Update, View, answer_of, kind_of
 from models import topics
+from models.native import newest_stock
 from models.rows import head, tombstone_version
 from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
@@ -126,6 +127,15 @@ class Following:
         if take is not None:
             take(tp.partition, records)
             return
+        stock: list[tuple[str, int, bytes]] = []
+        if tp.topic == self._stock and newest_stock is not None:
+            stock, records = newest_stock(records)
+        if stock:
+            await self._view.apply(stock)
+        if records:
+            await self._take_rows(tp, records)
+
+    async def _take_rows(self, tp: TopicPartition, records: list[Fetched]) -> None:
         latest: dict[str, Update] = {}
         searched: list[tuple[bytes, bytes]] = []
         kinds = self._searched if tp.topic in (self._stock, self._sources) else ()
@@ -139,9 +149,8 @@ class Following:
                     self._on_position(record.value)
                 continue
             version, gone = head(record.value)
-            known = latest.get(key)
-            if known is None or known.version < version:
-                latest[key] = Update(key, version, None if gone else record.value)
+            if key not in latest or latest[key][1] < version:
+                latest[key] = key, version, None if gone else _shown(kind, record.value)
         if searched:
             await self._on_searched(searched)
         await self._view.apply(list(latest.values()))
@@ -188,3 +197,7 @@ class Following:
             if polled is not None:
                 oldest = min(oldest, polled / 1000)
         return await self._view.stamp(oldest)
+
+
+def _shown(kind: str, value: bytes) -> bytes:
+    return answer_of(value) if kind == "stock" else value

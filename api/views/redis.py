@@ -17,7 +17,6 @@ from api.views.base import (
     Stock,
     Update,
     ViewUnavailableError,
-    answer_of,
     kind_of,
     sku_and_location,
 )
@@ -105,31 +104,25 @@ class RedisView:
         keys: list[str] = []
         values: list[int | str | bytes] = [self._name("gaps", "")]
         async with self._writes.pipeline(transaction=False) as pipe:
-            for update in updates:
-                keys.append(self._name("row", update.key))
-                locations, gaps = _gaps(update)
-                values += [update.version, self._stored(update), update.key, gaps]
+            for key, version, value in updates:
+                keys.append(self._name("row", key))
+                locations, gaps = _gaps(key, value)
+                values += [version, _GONE if value is None else value, key, gaps]
                 values += [len(locations), *locations]
-                self._index(pipe, update)
+                if value is not None:
+                    self._index(pipe, key)
             # By its text: a Redis that was started anew meanwhile does not know its hash.
             pipe.eval(_PUT_NEWER, len(keys), *keys, *values)
             await pipe.execute()
 
-    def _stored(self, update: Update) -> bytes:
-        if update.value is None:
-            return _GONE
-        return answer_of(update.value) if kind_of(update.key) == "stock" else update.value
-
-    def _index(self, pipe: Any, update: Update) -> None:
-        kind = kind_of(update.key)
-        if update.value is None:
-            return
+    def _index(self, pipe: Any, key: str) -> None:
+        kind = kind_of(key)
         if kind == "stock":
-            sku, location = sku_and_location(update.key)
+            sku, location = sku_and_location(key)
             pipe.sadd(self._name("locations", sku), location)
-            pipe.sadd(self._name("index", "stock"), update.key)
+            pipe.sadd(self._name("index", "stock"), key)
         elif kind == "source":
-            _, topic, source = parts(update.key)
+            _, topic, source = parts(key)
             pipe.sadd(self._name("topics", source), topic)
 
     async def _ask(self, ask: Callable[[Any], None]) -> list[Any]:
@@ -210,7 +203,7 @@ class RedisView:
         await self._writes.aclose()
 
 
-def _gaps(update: Update) -> tuple[list[str], int]:
-    if update.value is None or kind_of(update.key) != "source":
+def _gaps(key: str, value: bytes | None) -> tuple[list[str], int]:
+    if value is None or kind_of(key) != "source":
         return [], 0
-    return gaps_of(update.value)
+    return gaps_of(value)

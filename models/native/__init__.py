@@ -4,6 +4,7 @@ Where they were not compiled, everything goes the general way, with the same res
 """
 
 try:
+    from models.native.answers import newest_stock
     from models.native.intake import PlainEvents
     from models.native.inventory import PlainDeltas
     from models.native.ledger import heads
@@ -11,6 +12,14 @@ try:
     from models.native.text import Pack
 except ImportError:
     Pack = PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
-    heads = write_history = write_stock = None  # type: ignore[assignment]
+    heads = newest_stock = write_history = write_stock = None  # type: ignore[assignment]
 
-__all__ = ["Pack", "PlainDeltas", "PlainEvents", "heads", "write_history", "write_stock"]
+__all__ = [
+    "Pack",
+    "PlainDeltas",
+    "PlainEvents",
+    "heads",
+    "newest_stock",
+    "write_history",
+    "write_stock",
+]

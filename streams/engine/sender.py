@@ -5,6 +5,8 @@ only once acknowledged, so that a failed one is never overtaken.
 """
 
 import asyncio
+import time
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -93,15 +95,7 @@ class Sender:
         acks = []
         for (topic, partition), records in outputs.items():
             batch = self._producer.create_batch()
-            taken = size = 0
-            for key, value, headers in records:
-                size += len(value)
-                if taken and size > OUTPUT_BATCH_BYTES:
-                    break
-                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                    break
-                taken += 1
-            batch.close()
+            taken = _fill(batch, records, OUTPUT_BATCH_BYTES)
             if taken < len(records):
                 left[topic, partition] = records[taken:]
             acks.append(await self._producer.send_batch(batch, topic, partition=partition))
@@ -115,10 +109,8 @@ class Sender:
         acks = []
         for (topic, partition), records in states.items():
             batch = self._producer.create_batch()
-            for key, value in records:
-                if _append(batch, key, value) is None:
-                    raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
-            batch.close()
+            if _fill(batch, map(_record, records), STATE_BATCH_BYTES) < len(records):
+                raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
             acks.append(await self._producer.send_batch(batch, topic, partition=partition))
         done = await asyncio.gather(*acks)
         return {
@@ -126,7 +118,27 @@ class Sender:
         }
 
 
-def _append(batch: Any, key: bytes, value: bytes | Tombstone) -> Any:
+def _record(row: StateRecord) -> tuple[bytes, bytes | None, Headers]:
+    key, value = row
     if isinstance(value, Tombstone):
-        return batch.append(key=key, value=None, timestamp=None, headers=value.headers())
-    return batch.append(key=key, value=value, timestamp=None)
+        return key, None, value.headers()
+    return key, value, NO_HEADERS
+
+
+def _fill(
+    batch: Any, records: Iterable[tuple[bytes | None, bytes | None, Headers]], most: int
+) -> int:
+    """Close a batch with what has room in `most` bytes of values, one record at least.
+
+    Returns how many records that is. aiokafka's own way takes thrice as long for each.
+    """
+    append, now = batch._builder.append, time.time_ns() // 1_000_000
+    taken = size = 0
+    for key, value, headers in records:
+        size += len(value or b"")
+        if (taken and size > most) or append(taken, now, key, value, headers) is None:
+            break
+        taken += 1
+    batch._relative_offset = taken
+    batch.close()
+    return taken

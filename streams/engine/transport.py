@@ -228,10 +228,10 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
 
     def end_of(self, tp: TP) -> int:
         """The end of an input as the broker last told it; 0 where it has not."""
-        consumer = self._thread._ensure_consumer()
-        if tp not in consumer.assignment():
-            return 0
-        return consumer.highwater(TopicPartition(*tp)) or 0
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(tp) if assignment is not None else None
+        return state.highwater or 0 if state is not None else 0
 
     def go_to(self, tp: TP, offset: int) -> None:
         """Read an input on from `offset`, if it is still assigned."""

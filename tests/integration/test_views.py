@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from api.views.base import Update, View, ViewUnavailableError
+from api.views.base import Update, View, ViewUnavailableError, answer_of
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
 from local.redis import redis
@@ -60,7 +60,7 @@ def with_view(request) -> Callable[[Callable[[View], Awaitable[None]]], None]:
 def stock(sku: str, location: str, version: int, on_hand: int) -> Update:
     row = empty(sku, location, version, 1_793_606_400_000_000)
     row.opened, row.on_hand = True, on_hand
-    return Update(rows.stock_key(sku, location), version, rows.encode(row))
+    return rows.stock_key(sku, location), version, answer_of(rows.encode(row))
 
 
 def source(name: str, version: int, gaps: int, location: str = "17") -> Update:
@@ -72,7 +72,7 @@ def source(name: str, version: int, gaps: int, location: str = "17") -> Update:
         locations=[location],
         epochs=[Epoch(0, 1, 1000, gaps=spans)],
     )
-    return Update(source_key("pos.sales", name), version, rows.encode(row))
+    return source_key("pos.sales", name), version, rows.encode(row)
 
 
 def test_what_is_put_is_answered_in_the_order_asked(with_view):
@@ -147,7 +147,7 @@ def test_locations_sources_and_other_rows_are_found(with_view):
                 stock("S", "9", 1, 1),
                 stock("S", "17", 1, 1),
                 source("p1", 1, 0),
-                Update(order_key("R"), 1, rows.encode(order)),
+                (order_key("R"), 1, rows.encode(order)),
             ]
         )
         assert await view.locations("S") == ["17", "9"]
@@ -162,10 +162,10 @@ def test_locations_sources_and_other_rows_are_found(with_view):
 
 def test_a_row_that_is_gone_is_not_answered_and_does_not_come_back(with_view):
     async def case(view: View) -> None:
-        await view.apply([Update("channel|0|web", 1, b'{"version":1}')])
-        await view.apply([Update("channel|0|web", 2, None)])
+        await view.apply([("channel|0|web", 1, b'{"version":1}')])
+        await view.apply([("channel|0|web", 2, None)])
         assert await view.row("channel|0|web") is None
-        await view.apply([Update("channel|0|web", 1, b'{"version":1}')])
+        await view.apply([("channel|0|web", 1, b'{"version":1}')])
         assert await view.row("channel|0|web") is None
 
     with_view(case)
@@ -174,12 +174,12 @@ def test_a_row_that_is_gone_is_not_answered_and_does_not_come_back(with_view):
 def test_what_the_log_forgets_of_a_row_that_is_gone_the_view_forgets(with_view):
     async def case(view: View) -> None:
         key, other, third = "order|0|a", "order|0|b", "order|0|c"
-        await view.apply([Update(key, 3, None), Update(other, 3, b'{"version":3}')])
-        await view.apply([Update(third, 5, None)])
+        await view.apply([(key, 3, None), (other, 3, b'{"version":3}')])
+        await view.apply([(third, 5, None)])
         await view.forget([(key, 3), (other, 3), (third, 4), ("order|0|never", 1)])
         assert await view.row(other) == b'{"version":3}'
         # Of what is forgotten any version is new; of the third, the later one still stands.
-        await view.apply([Update(key, 2, b'{"version":2}'), Update(third, 4, b'{"version":4}')])
+        await view.apply([(key, 2, b'{"version":2}'), (third, 4, b'{"version":4}')])
         assert await view.row(key) == b'{"version":2}'
         assert await view.row(third) is None
 

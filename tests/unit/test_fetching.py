@@ -1,120 +1,135 @@
-"""How a log is fetched, by how much of it comes."""
+"""How a log is fetched, by how much of it comes: aiokafka's fetcher, before a client that tells."""
 
 import asyncio
 from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher as fetching
+from aiokafka.consumer import fetcher as aiokafkas
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
+from aiokafka.protocol.fetch import FetchResponse_v11
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 
-from runtime.fetching import (
-    LONGEST_REST_SECONDS,
-    REST_SECONDS,
-    pace,
-)
-from runtime.records import AsParsed
+from runtime.fetching import LONGEST_REST_SECONDS, REST_SECONDS, pace
+from runtime.preparing import prepare
 
 END = 10
 REST_PER_MEGABYTE = 0.5
+WAIT_MS = 500
+
+sleep = asyncio.sleep
 
 
-class Assignment:
-    """Partitions with the offset that is read next. The end of each is known, but for 9's."""
-
-    active = True
-
-    def __init__(self, positions):
-        self._positions = dict(positions)
-        self.paused = set()
-
-    @property
-    def tps(self):
-        return [TopicPartition(*tp) for tp in self._positions]
-
-    def state_value(self, tp):
-        return SimpleNamespace(
-            highwater=None if tp == ("in", 9) else END,
-            position=self._positions[tp],
-            has_valid_position=True,
-            paused=tp in self.paused,
-        )
-
-
-def fetched(tp, size):
-    """A batch of at least `size` bytes, as aiokafka keeps it until it is taken."""
-    room = 2 * size + 1_000
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, room)
+def batch(offset, size):
+    """A record of `size` bytes as it stands in a log."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 2 * size + 1_000)
     builder.append(0, timestamp=0, key=None, value=b"x" * size, headers=[])
-    records = AsParsed(tp, MemoryRecords(bytes(builder.build())), None, 0, None, None, False, 0)
-    return fetching.FetchResult(tp, assignment=None, partition_records=records, backoff=0)
+    return offset.to_bytes(8) + bytes(builder.build())[8:]
 
 
-class Fetcher:
-    """One that notes what it asks broker 3; records of some partitions wait to be taken."""
+class Client:
+    """What a fetcher uses of its client. Each request is answered as told, the last never."""
 
-    _max_partition_fetch_bytes = 1
-    _wait_consume_future = None
+    _metadata_max_age_ms = 300_000
 
-    def __init__(self, positions, records=()):
-        self._records, self.asked = dict.fromkeys(records, "records"), []
-        self.assignment = Assignment(positions)
-        self.answers = []
-        pace(self, REST_PER_MEGABYTE)
+    def __init__(self, answers, leaders):
+        self._loop = asyncio.get_running_loop()
+        self._answers = list(answers)
+        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: leaders.get(tp, 3))
+        self.asked, self.waits, self.updates = [], [], 0
+        self.all_asked = asyncio.Event()
 
-    def _select_read_replica(self, tp):
-        return 3
+    async def send(self, node, request):
+        asked = {(topic, one[0]): one[1] for topic, those in request.topics for one in those}
+        self.asked.append(sorted(asked))
+        self.waits.append(request._max_wait_ms)
+        if not self._answers:
+            self.all_asked.set()
+            await asyncio.Event().wait()
+        told = self._answers.pop(0)
+        if isinstance(told, Exception):
+            raise told
+        return told(asked) if callable(told) else told
 
-    def _notify(self, future):
-        assert future is None
+    def force_metadata_update(self):
+        self.updates += 1
+        return self._loop.create_future()
 
-    async def _proc_fetch_request(self, assignment, node, request):
-        self.asked.append(
-            sorted((topic, one[0]) for topic, asked in request.topics for one in asked)
+
+def brings(*sizes, code=0):
+    """An answer that brings a record of so many bytes of each partition, and no more is there."""
+
+    def answer(asked):
+        topics = []
+        for place, ((topic, number), offset) in enumerate(sorted(asked.items())):
+            size = sizes[place] if place < len(sizes) else 0
+            value = batch(offset, size) if size else b""
+            told = number, code, offset + bool(size), 0, 0, None, -1, value
+            topics.append((topic, [told]))
+        return FetchResponse_v11(0, 0, 0, topics)
+
+    return answer
+
+
+class Case:
+    """A fetcher of partitions, whose ends are known but for 9's, and whoever takes from it."""
+
+    def __init__(self, positions, answers, *, takes=True, leaders=None):
+        prepare()
+        self.subscriptions = SubscriptionState()
+        self.client = Client(answers, leaders or {})
+        tps = [TopicPartition(*tp) for tp in positions]
+        self.subscriptions.assign_from_user(tps)
+        self.assignment = self.subscriptions.subscription.assignment
+        self.fetcher = aiokafkas.Fetcher(
+            self.client, self.subscriptions, fetch_max_wait_ms=WAIT_MS, fetcher_timeout=3_600
         )
-        if self.answers:
-            tp = TopicPartition(*self.asked[-1][0])
-            self._records[tp] = fetched(tp, self.answers.pop(0))
-        return True
+        pace(self.fetcher, REST_PER_MEGABYTE)
+        for tp in tps:
+            self.subscriptions.seek(tp, positions[tp])
+            self.assignment.state_value(tp).highwater = None if tp == ("in", 9) else END
+        self._takes = takes
+        self.looks = 0
+        self._look = self.fetcher._get_actions_per_node
+        self.fetcher._get_actions_per_node = self._counted
 
-    def request(self):
-        """As aiokafka makes it, of partitions of which no record waits."""
-        return request_of(
-            [
-                (topic, [(number, offset, 1)])
-                for (topic, number), offset in self.assignment._positions.items()
-                if (topic, number) not in self._records
-            ]
-        )
+    def _counted(self, assignment):
+        self.looks += 1
+        return self._look(assignment)
 
-    def ask(self, request=None, node=3):
-        request = request or self.request()
-        return asyncio.run(self._proc_fetch_request(self.assignment, node, request)), request
+    async def take(self):
+        while True:
+            await self.fetcher.fetched_records((), timeout=3_600)
 
-
-class Request(SimpleNamespace):
-    """What is used of aiokafka's."""
-
-    @property
-    def topics(self):
-        return self._topics
-
-
-def request_of(topics):
-    return Request(_topics=topics, _max_wait_ms=100)
+    async def until_all_is_asked(self):
+        taking = asyncio.create_task(self.take() if self._takes else asyncio.Event().wait())
+        async with asyncio.timeout(5):
+            await self.client.all_asked.wait()
+        taking.cancel()
+        await self.fetcher.close()
+        return self
 
 
 @pytest.fixture
 def slept(monkeypatch):
+    """What was slept, in as many turns of the loop as whoever takes records needs."""
     slept = []
 
-    async def sleep(seconds):
+    async def soon(seconds):
         slept.append(seconds)
+        for _ in range(5):
+            await sleep(0)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", soon)
     return slept
+
+
+def run(positions, answers=(), **options):
+    async def case():
+        return await Case(positions, answers, **options).until_all_is_asked()
+
+    return asyncio.run(case())
 
 
 @pytest.mark.parametrize(
@@ -126,21 +141,15 @@ def slept(monkeypatch):
     ],
 )
 def test_a_reader_rests_where_it_has_read_to_the_end(slept, positions, rests):
-    fetcher = Fetcher(positions)
-    answer, request = fetcher.ask()
-    assert answer
-    assert fetcher.asked == [sorted(positions)]
+    case = run(positions)
+    assert case.client.asked == [sorted(positions)]
+    assert case.client.waits == [WAIT_MS]
     assert slept == ([REST_SECONDS] if rests else [])
-    assert request._max_wait_ms == 100
 
 
 def test_the_more_an_answer_brought_the_longer_is_the_rest_after_it(slept):
-    fetcher = Fetcher({("in", 0): END, ("in", 1): END})
-    fetcher.answers = [10_000, 100, 1_000_000]
-    for _ in range(4):
-        fetcher.ask()
-        fetcher._records.clear()
-    fetcher.ask()
+    sizes = [10_000, 100, 1_000_000, 0]
+    run({("in", 0): END, ("in", 1): END}, [brings(size) for size in sizes])
     more = REST_PER_MEGABYTE / 1_000_000
     assert slept == [
         REST_SECONDS,
@@ -152,82 +161,134 @@ def test_the_more_an_answer_brought_the_longer_is_the_rest_after_it(slept):
 
 
 def test_a_rest_goes_by_the_last_answer_of_the_broker_that_is_asked(slept):
-    fetcher = Fetcher({("in", 0): END})
-    fetcher._select_read_replica = lambda tp: fetcher.node
-    for node, size in ((3, 1_000_000), (4, 0), (3, 0), (4, 0)):
-        fetcher.node, fetcher.answers = node, [size] if size else []
-        fetcher.ask(node=node)
-        fetcher._records.clear()
-    assert slept == [REST_SECONDS, REST_SECONDS, LONGEST_REST_SECONDS, REST_SECONDS]
+    leaders = {("in", 0): 3, ("in", 1): 4}
+
+    def much_of_one(asked):
+        return brings(1_000_000 if ("in", 0) in asked else 0)(asked)
+
+    run({("in", 0): END, ("in", 1): END}, [much_of_one] * 2, leaders=leaders)
+    assert sorted(slept[:4]) == [REST_SECONDS, REST_SECONDS, REST_SECONDS, LONGEST_REST_SECONDS]
 
 
 def test_a_request_that_leaves_a_partition_out_is_answered_soon(slept):
-    fetcher = Fetcher({("in", 0): END, ("in", 1): END}, records=[("in", 1)])
-    _, request = fetcher.ask()
-    assert fetcher.asked == [[("in", 0)]]
-    assert request._max_wait_ms == REST_SECONDS * 1_000
+    case = run({("in", 0): END, ("in", 1): END}, [brings(0, 100)], takes=False)
+    assert case.client.asked == [[("in", 0), ("in", 1)], [("in", 0)]]
+    assert case.client.waits == [WAIT_MS, REST_SECONDS * 1_000]
 
 
 def test_what_was_taken_during_the_rest_is_asked_for(slept):
-    fetcher = Fetcher({("in", 0): END, ("in", 1): END}, records=[("in", 1)])
-    request = fetcher.request()
-    fetcher._records.clear()
-    fetcher.ask(request)
-    assert fetcher.asked == [[("in", 0), ("in", 1)]]
-    assert request._max_wait_ms == 100
+    case = run({("in", 0): END, ("in", 1): END}, [brings(0, 100)])
+    assert case.client.asked == [[("in", 0), ("in", 1)]] * 2
+    assert case.client.waits == [WAIT_MS, WAIT_MS]
 
 
-def test_nothing_is_asked_for_where_all_was_paused_during_the_rest(slept):
-    fetcher = Fetcher({("in", 0): END})
-    fetcher.assignment.paused.add(("in", 0))
-    answer, _ = fetcher.ask()
-    assert answer is False
-    assert fetcher.asked == []
-
-
-def test_a_rest_that_is_cancelled_asks_nothing_and_says_so():
+def test_nothing_is_asked_for_where_all_was_paused_during_the_rest(monkeypatch):
     async def case():
-        fetcher = Fetcher({("in", 0): END})
-        asking = asyncio.create_task(
-            fetcher._proc_fetch_request(fetcher.assignment, 3, fetcher.request())
-        )
-        await asyncio.sleep(0)
-        asking.cancel()
-        assert await asking is False
-        assert fetcher.asked == []
+        paused = asyncio.Event()
+        case = Case({("in", 0): END}, [])
+
+        async def pause(seconds):
+            case.subscriptions.subscription.assignment.state_value(("in", 0)).pause()
+            paused.set()
+
+        monkeypatch.setattr(asyncio, "sleep", pause)
+        await paused.wait()
+        for _ in range(5):
+            await sleep(0)
+        assert case.client.asked == []
+        await case.fetcher.close()
 
     asyncio.run(case())
 
 
-class Client:
-    """What aiokafka's fetcher uses of its client: all is at broker 3, which answers when told."""
+def test_a_rest_that_is_cancelled_asks_nothing(monkeypatch):
+    async def case():
+        resting = asyncio.Event()
+        case = Case({("in", 0): END}, [])
 
-    _metadata_max_age_ms = 300_000
+        async def rest(seconds):
+            resting.set()
+            await sleep(3_600)
 
-    def __init__(self):
-        self._loop = asyncio.get_running_loop()
-        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: 3)
-        self.sent = asyncio.Queue()
+        monkeypatch.setattr(asyncio, "sleep", rest)
+        await resting.wait()
+        await case.fetcher.close()
+        assert case.client.asked == []
 
-    async def send(self, node, request):
-        answer = self._loop.create_future()
-        self.sent.put_nowait(answer)
-        return await answer
+    asyncio.run(case())
+
+
+def test_answers_that_bring_records_need_no_look_at_what_to_ask(slept):
+    """Each costs as much as some events: that of the start, and that after a task's end."""
+    assert run({("in", 0): END, ("in", 1): END}, [brings(100)] * 20).looks <= 2
+
+
+def test_what_is_taken_is_what_was_brought_in_order(slept):
+    async def case():
+        case = Case({("in", 0): END}, [brings(size) for size in (5, 7, 9)])
+        taken = []
+        async with asyncio.timeout(5):
+            while len(taken) < 3:
+                for records in (await case.fetcher.fetched_records((), timeout=5)).values():
+                    taken += records
+        assert [(one.offset, len(one.value)) for one in taken] == [(10, 5), (11, 7), (12, 9)]
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_an_error_is_for_aiokafka_to_see_to(slept):
+    code = NotLeaderForPartitionError.errno
+    answers = [brings(code=code), brings(code=code), brings(100)]
+    case = run({("in", 0): END}, answers)
+    assert case.client.updates == 1
+    assert case.client.asked == [[("in", 0)]] * 4
+
+
+def test_a_broken_connection_is_for_aiokafka_to_see_to(slept):
+    answers = [KafkaConnectionError(), KafkaConnectionError(), brings(100)]
+    case = run({("in", 0): END}, answers)
+    assert case.client.asked == [[("in", 0)]] * 4
+    # Its pause before it asks again.
+    assert 0.1 in slept
+
+
+def test_a_partition_whose_position_is_sought_stops_asking_until_it_is_there(slept):
+    async def case():
+        tps = {("in", 0): END, ("in", 1): END}
+        case = Case(tps, [])
+        sought = asyncio.Event()
+
+        async def update(assignment, node, those):
+            sought.set()
+            for tp in those:
+                assignment.state_value(tp).reset_to(END)
+
+        case.fetcher._update_fetch_positions = update
+        case.assignment.state_value(("in", 1)).await_reset(-1)
+        await case.until_all_is_asked()
+        assert sought.is_set()
+        assert case.client.asked == [sorted(tps)]
+
+    asyncio.run(case())
 
 
 def test_a_request_that_ends_just_after_the_fetcher_was_woken_is_followed_by_the_next():
     async def case():
-        subscriptions, client = SubscriptionState(), Client()
-        tp = TopicPartition("in", 0)
-        subscriptions.assign_from_user([tp])
-        fetcher = fetching.Fetcher(client, subscriptions, fetcher_timeout=3_600)
-        pace(fetcher, REST_PER_MEGABYTE)
-        subscriptions.seek(tp, END)
-        for _ in range(3):
+        sent = asyncio.Queue()
+        case = Case({("in", 0): END}, [])
+
+        async def send(node, request):
+            answer = asyncio.get_running_loop().create_future()
+            sent.put_nowait(answer)
+            return await answer
+
+        case.client.send = send
+        for _ in range(6):
             async with asyncio.timeout(5):
-                answer = await client.sent.get()
-            fetcher._notify(fetcher._wait_consume_future)
+                answer = await sent.get()
+            case.fetcher._notify(case.fetcher._wait_consume_future)
             answer.set_result(SimpleNamespace(API_VERSION=11, topics=[]))
-        await fetcher.close()
+        await case.fetcher.close()
 
     asyncio.run(case())

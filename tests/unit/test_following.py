@@ -5,11 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 
+from api.views import following as module
 from api.views.following import Following
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
 from models import rows, topics
+from models.stock import empty
 
 
 def record(key: str, offset: int, value: bytes | None, **headers: bytes) -> ConsumerRecord:
@@ -92,3 +96,59 @@ def test_rows_that_are_searched_are_told_of_before_the_view_answers_with_them():
         assert len(told) == 1
 
     asyncio.run(case())
+
+
+parts = st.sampled_from(["a", "b|c", "%", "\u00e9", 'q"'])
+
+
+def versions(kind):
+    """A version has one value: those of a kind are no other's."""
+    return st.integers(0, 5).map(lambda version: 4 * version + kind)
+
+
+values = st.one_of(
+    st.none(),
+    versions(0).map(lambda version: rows.encode(empty("s", "L", version, 5))),
+    versions(1).map(lambda version: rows.encode(rows.Deleted(version=version))),
+    versions(2).map(lambda version: b'{"version":%d,"book":1}' % version),
+    versions(3).map(lambda version: b'{ "sku":"s","version":%d ,"book":1}' % version),
+)
+keys = st.one_of(
+    st.builds(rows.stock_key, parts, st.just("L")),
+    st.sampled_from(["history|a|L|1", "stocks|a", "hold|0|a|L"]),
+)
+
+
+@pytest.mark.skipif(module.newest_stock is None, reason="not compiled")
+@given(st.lists(st.lists(st.tuples(keys, values), min_size=1), max_size=4))
+def test_what_is_compiled_shows_what_the_general_way_shows(runs):
+    def shown(newest_stock):
+        view, searched = MemoryView(), []
+
+        async def on_searched(found):
+            searched.extend(found)
+
+        async def case():
+            following = follower(view, [], {"hold"}, on_searched)
+            tp, offset = TopicPartition(topics.INVENTORY_STATE, 0), 0
+            for run in runs:
+                records = [record(*one) for one in zip(*with_offsets(run, offset), strict=True)]
+                offset += len(run)
+                await following._take(tp, records)
+
+        general, module.newest_stock = module.newest_stock, newest_stock
+        try:
+            asyncio.run(case())
+        finally:
+            module.newest_stock = general
+        # Of a row that comes and goes at once the general way does not know that it was there.
+        listed = {key: "L" in view._locations[rows.parts(key)[1]] for key in view._stock}
+        return view._stock, listed, view._other, searched
+
+    assert shown(module.newest_stock) == shown(None)
+
+
+def with_offsets(run, first):
+    """Keys, offsets and values, as `record` takes them."""
+    names, contents = zip(*run, strict=True)
+    return names, range(first, first + len(run)), contents

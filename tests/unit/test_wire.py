@@ -67,6 +67,15 @@ def test_a_produce_request_is_sent_as_aiokafka_sends_it(request):
     assert wire.produce_request(struct) == Struct.encode(struct)
 
 
+@given(fetch_requests | produce_requests, st.integers(0, 2**31 - 1), name)
+def test_a_request_has_the_length_and_the_header_that_aiokafka_gives_it(request, number, client):
+    struct = request.prepare(PRESENT_DAY)
+    header = struct.build_request_header(correlation_id=number, client_id=client)
+    message = header.encode() + Struct.encode(struct)
+    assert type(struct) in wire.PACKED
+    assert wire.framed(struct, number, client) == len(message).to_bytes(4) + message
+
+
 @given(fetch_responses)
 def test_a_fetch_response_is_read_as_aiokafka_reads_it(response):
     read_alike(wire.fetch_response, response)

@@ -1,0 +1,3 @@
+from typing import Any
+
+def newest_stock(records: list[Any]) -> tuple[list[tuple[str, int, bytes]], list[Any]]: ...

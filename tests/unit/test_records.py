@@ -1,0 +1,77 @@
+"""Records of a fetch are those that aiokafka would give, however many are taken at once."""
+
+import struct
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.records import AsParsed
+
+TP = TopicPartition("in", 0)
+ATTRIBUTES, CRC, LAST_DELTA = 21, 17, 23
+CONTROL = 1 << 5
+
+PartitionRecords = AsParsed.__mro__[1]
+
+
+def batch(base, kept, length, control):
+    """A batch of `length` offsets of which compaction has kept some."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 10_000)
+    for delta in kept:
+        builder.append(delta, timestamp=delta, key=b"k", value=b"%d" % (base + delta), headers=[])
+    built = bytearray(builder.build())
+    struct.pack_into(">q", built, 0, base)
+    if control:
+        built[ATTRIBUTES + 1] |= CONTROL
+    struct.pack_into(">i", built, LAST_DELTA, length - 1)
+    struct.pack_into(">I", built, CRC, calc_crc32c(bytes(built[ATTRIBUTES:])))
+    return bytes(built)
+
+
+@st.composite
+def logs(draw):
+    """A log's end as it is fetched, and the offset that was asked for."""
+    base = first = draw(st.integers(0, 100))
+    found = b""
+    for _ in range(draw(st.integers(1, 4))):
+        length = draw(st.integers(1, 6))
+        kept = sorted(draw(st.sets(st.integers(0, length - 1))))
+        found += batch(base, kept, length, draw(st.integers(0, 5)) == 0)
+        base += length
+    return found, draw(st.integers(first, base))
+
+
+def records_of(kind, log, offset, isolation=READ_UNCOMMITTED):
+    return kind(TP, MemoryRecords(log), None, offset, None, None, True, isolation)
+
+
+@given(logs(), st.integers(1, 7))
+def test_records_that_are_taken_are_those_of_aiokafka(fetched, most):
+    log, offset = fetched
+    whole = records_of(PartitionRecords, log, offset)
+    theirs = [(one.offset, one.timestamp, one.key, one.value) for one in whole]
+    ours, records = [], records_of(AsParsed, log, offset)
+    while not records.is_exhausted():
+        taken = records.take(most)
+        assert len(taken) <= most
+        ours += taken
+        if taken:
+            assert records.next_fetch_offset > taken[-1].offset
+    assert [(one.offset, one.timestamp, one.key, one.value) for one in ours] == theirs
+    assert records.next_fetch_offset == whole.next_fetch_offset
+
+
+@pytest.mark.parametrize("kind", [PartitionRecords, AsParsed])
+def test_a_batch_that_was_damaged_is_told(kind):
+    good, bad = batch(0, [0, 1], 2, False), bytearray(batch(2, [0], 1, False))
+    bad[-1] ^= 1
+    records = records_of(kind, good + bytes(bad), 0)
+    with pytest.raises(CorruptRecordException):
+        records.take(5) if kind is AsParsed else list(records)
