@@ -11,7 +11,7 @@ from aiokafka.errors import CorrelationIdError, KafkaConnectionError
 from aiokafka.protocol.produce import ProduceRequest, ProduceResponse_v7
 from aiokafka.protocol.struct import Struct
 
-from runtime import wire
+from runtime import connections, wire
 from runtime.preparing import prepare
 
 VERSIONS = {ProduceRequest.API_KEY: (3, 13)}
@@ -73,6 +73,19 @@ def test_an_answer_that_does_not_come_is_no_longer_waited_for():
                 await connection.send(REQUEST)
 
     uvloop.run(case())
+
+
+def test_an_answer_leaves_no_timer_behind():
+    async def case():
+        loop, timers = asyncio.get_running_loop(), []
+        call_later = loop.call_later
+        loop.call_later = lambda *told: timers.append(call_later(*told)) or timers[-1]
+        answer = loop.create_future()
+        answer.set_result("answered")
+        assert await connections._within(60.0, answer) == "answered"
+        assert [timer.cancelled() for timer in timers] == [True]
+
+    asyncio.run(case())
 
 
 def test_who_waits_no_longer_for_an_answer_is_passed():

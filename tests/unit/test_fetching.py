@@ -196,6 +196,11 @@ def test_nothing_is_asked_for_where_all_was_paused_during_the_rest(monkeypatch):
         for _ in range(5):
             await sleep(0)
         assert case.client.asked == []
+        looks = case.looks
+        case.fetcher._notify(case.fetcher._wait_consume_future)
+        for _ in range(5):
+            await sleep(0)
+        assert case.looks > looks
         await case.fetcher.close()
 
     asyncio.run(case())
@@ -253,22 +258,51 @@ def test_a_broken_connection_is_for_aiokafka_to_see_to(slept):
     assert 0.1 in slept
 
 
-def test_a_partition_whose_position_is_sought_stops_asking_until_it_is_there(slept):
+def test_a_partition_whose_position_is_lost_is_asked_for_when_it_is_found(monkeypatch):
     async def case():
-        tps = {("in", 0): END, ("in", 1): END}
-        case = Case(tps, [])
-        sought = asyncio.Event()
+        case = Case({("in", 0): END, ("in", 1): END}, [])
+        found = []
 
-        async def update(assignment, node, those):
-            sought.set()
+        async def lose(seconds):
+            if not found:
+                case.assignment.state_value(("in", 1)).await_reset(-1)
+
+        async def find(assignment, node, those):
+            found.extend(those)
             for tp in those:
                 assignment.state_value(tp).reset_to(END)
 
-        case.fetcher._update_fetch_positions = update
-        case.assignment.state_value(("in", 1)).await_reset(-1)
+        monkeypatch.setattr(asyncio, "sleep", lose)
+        case.fetcher._update_fetch_positions = find
         await case.until_all_is_asked()
-        assert sought.is_set()
-        assert case.client.asked == [sorted(tps)]
+        assert found == [("in", 1)]
+        assert case.client.asked == [[("in", 0), ("in", 1)]]
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_was_asked_for_before_a_seek_is_not_taken(slept, lost):
+    async def case():
+        tp = TopicPartition("in", 0)
+
+        def move(asked):
+            if asked[tp] == END and lost:
+                case.assignment.state_value(tp).await_reset(-1)
+            elif asked[tp] == END:
+                case.subscriptions.seek(tp, 3)
+            return brings(5)(asked)
+
+        async def find(assignment, node, those):
+            await sleep(0)
+            assignment.state_value(tp).reset_to(3)
+
+        case = Case({tp: END}, [move, move])
+        case.fetcher._update_fetch_positions = find
+        async with asyncio.timeout(5):
+            (records,) = (await case.fetcher.fetched_records((), timeout=5)).values()
+        assert [one.offset for one in records] == [3]
+        await case.fetcher.close()
 
     asyncio.run(case())
 
@@ -287,7 +321,7 @@ def test_a_request_that_ends_just_after_the_fetcher_was_woken_is_followed_by_the
         for _ in range(6):
             async with asyncio.timeout(5):
                 answer = await sent.get()
-            case.fetcher._notify(case.fetcher._wait_consume_future)
+            case.fetcher._wait_consume_future.set_result(None)
             answer.set_result(SimpleNamespace(API_VERSION=11, topics=[]))
         await case.fetcher.close()
 
