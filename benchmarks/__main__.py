@@ -20,6 +20,8 @@ from benchmarks.compare import report
 from benchmarks.compare import run as compare_case
 from local.processes import LocalError, end_on_sigterm
 
+LEAST: Final = "the least that Python can do, in Onhand's place"
+
 RESULTS: Final = str(Path(__file__).parent / "results")
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -48,9 +50,10 @@ def read(
     rate: int = typer.Option(500, help="requests a second"),
     seconds: float = typer.Option(20.0, help="how long"),
     ingest: int = typer.Option(0, help="events a second that come in meanwhile"),
+    least: bool = typer.Option(False, help=LEAST),
 ) -> None:
     """Single keys over HTTP."""
-    _tell(read_case.run(rate, seconds, ingest))
+    _tell(read_case.run(rate, seconds, ingest, least=least))
 
 
 @cli.command(hidden=True)
@@ -82,7 +85,7 @@ def freshness(
     rates: str = typer.Option("1000,5000,10000", help="events a second, one after the other"),
     seconds: float = typer.Option(30.0, help="how long at each rate"),
     burst: int = typer.Option(500_000, help="events of one store, all at once"),
-    least: bool = typer.Option(False, help="the least that Python can do, in Onhand's place"),
+    least: bool = typer.Option(False, help=LEAST),
 ) -> None:
     """From the producer's send until the row can be read over HTTP."""
     each = [int(rate) for rate in rates.split(",")]

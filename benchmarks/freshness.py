@@ -7,28 +7,22 @@ import asyncio
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import uvloop
 
-from benchmarks.backlog import Backlog, create, produce
-from benchmarks.compare.systems import LEAST
+from benchmarks.backlog import Backlog, produce
 from benchmarks.sending import Probe, Sending
-from benchmarks.serving import UVICORN, serve
+from benchmarks.system import PARTITIONS, System, running
 from benchmarks.workload import Workload
 from local.kafka import kafka
-from local.lag import Lag, service_lag
-from local.processes import Process, scratch, started
-from local.service import Service
+from local.lag import Lag
+from local.processes import scratch
 from models import topics
 
-PARTITIONS: Final = 4
 PREFIX: Final = "fresh."
 WARM_SECONDS: Final = 3.0
 BESIDE: Final = 1_000
@@ -38,22 +32,14 @@ STEADY: Final = 3 * BESIDE
 BURST_STORE: Final = "burst-store"
 
 
-@dataclass
-class System:
-    """What is measured: where it is read, how far it is behind, the digest of its state if any."""
-
-    name: str
-    url: str
-    lag: Lag
-    digest: Callable[[], str | None]
-
-
 def run(rates: list[int], seconds: float, burst: int, *, least: bool = False) -> dict[str, Any]:
     """Run the case, with the least that Python can do in the service's place if so asked."""
-    with scratch("bench") as folder, kafka() as bootstrap:
-        system = _least(bootstrap, folder) if least else _onhand(bootstrap, folder)
-        with system as running:
-            return uvloop.run(_run(rates, seconds, burst, bootstrap, running))
+    with (
+        scratch("bench") as folder,
+        kafka() as bootstrap,
+        running(bootstrap, folder, PREFIX, least=least) as system,
+    ):
+        return uvloop.run(_run(rates, seconds, burst, bootstrap, system))
 
 
 async def _run(
@@ -78,43 +64,6 @@ async def _run(
         figures["during_burst"] = await _burst(burst, bootstrap, sending, lag, load)
     figures["digest"] = system.digest()
     return figures
-
-
-def _service(bootstrap: str, folder: Path) -> Service:
-    environ = {"ONHAND_PARTITIONS": str(PARTITIONS)}
-    return Service(bootstrap, folder, prefix=PREFIX, environ=environ)
-
-
-@contextmanager
-def _onhand(bootstrap: str, folder: Path) -> Iterator[System]:
-    with _service(bootstrap, folder) as service:
-        service.create_topics()
-        service.start_worker()
-        service.start_api()
-        lag = service_lag(bootstrap, PREFIX)
-        yield System("Onhand", service.url, lag, lambda: service.digest()["digest"])
-
-
-@contextmanager
-def _least(bootstrap: str, folder: Path) -> Iterator[System]:
-    """Two bare loops and a bare front, over the service's inputs."""
-    name = f"{PREFIX}least"
-    inputs = [PREFIX + topic for topic in topics.SOURCE_TOPICS]
-    environ = {
-        "PEER_KAFKA": bootstrap,
-        "PEER_NAME": name,
-        "PEER_INPUTS": ",".join(inputs),
-        "PEER_PARTITIONS": str(PARTITIONS),
-    }
-    with _service(bootstrap, folder) as service, ExitStack() as stack:
-        service.create_topics()
-        asyncio.run(create([one.format(name=name) for one in LEAST.topics], bootstrap, PARTITIONS))
-        process = Process(LEAST.case, LEAST.command(), folder / "least", environ)
-        stack.enter_context(started(process))
-        server = [*UVICORN, "benchmarks.peers.least_front:app"]
-        url, _ = serve("least front", server, environ, folder, stack)
-        lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
-        yield System(LEAST.case, url, lag, lambda: None)
 
 
 async def _burst(

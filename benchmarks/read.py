@@ -13,61 +13,67 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
+import orjson
 import uvloop
 from tqdm import tqdm
 
 from benchmarks import collector
+from benchmarks.backlog import Backlog, produce
 from benchmarks.http_client import Pool
 from benchmarks.serving import UVICORN, WEB, serve
+from benchmarks.system import PARTITIONS, System, running
 from local.kafka import kafka
-from local.lag import service_lag
 from local.processes import Process, python, scratch, started
-from local.service import Service
+from models import topics
 
 PREFIX: Final = "bench."
 ROWS: Final = 20_000
-PER_COUNT: Final = 500
+PER_EVENT: Final = 500
+SOURCE: Final = "rows"
 WARM_TIMES: Final = 3
 """So many times as long as it is measured, all runs before."""
 WARM_SECONDS: Final = 2.0
 """The same of the bare app."""
 
 
-def run(rate: int, seconds: float, ingest: int) -> dict[str, Any]:
-    """Run the case, with `ingest` events a second coming in meanwhile; returns its figures."""
-    with scratch("bench") as folder, kafka() as bootstrap:
-        return uvloop.run(_run(rate, seconds, ingest, bootstrap, folder))
+def run(rate: int, seconds: float, ingest: int, *, least: bool = False) -> dict[str, Any]:
+    """Run the case, with `ingest` events a second coming in meanwhile; returns its figures.
+
+    With `least`, of the least that Python can do in the service's place: no rows but keys, and
+    empty answers.
+    """
+    with (
+        scratch("bench") as folder,
+        kafka() as bootstrap,
+        running(bootstrap, folder, PREFIX, least=least) as system,
+    ):
+        return uvloop.run(_run(rate, seconds, ingest, bootstrap, folder, system))
 
 
 async def _run(
-    rate: int, seconds: float, ingest: int, bootstrap: str, folder: Path
+    rate: int, seconds: float, ingest: int, bootstrap: str, folder: Path, system: System
 ) -> dict[str, Any]:
-    with Service(bootstrap, folder, prefix=PREFIX) as service, ExitStack() as stack:
-        bare, _ = serve("bare ASGI", [*UVICORN, f"{WEB}:asgi"], service.environ, folder, stack)
-        service.create_topics()
-        service.start_worker()
-        service.start_api()
-        async with aiohttp.ClientSession(service.url) as client:
-            await _fill(client)
-            async with service_lag(bootstrap, PREFIX) as lag:
-                await lag.wait_for_none(120)
+    with ExitStack() as stack:
+        server = [*UVICORN, f"{WEB}:asgi"]
+        bare, _ = serve("bare ASGI", server, system.environ, folder, stack)
+        await produce(_rows(), bootstrap, PREFIX, PARTITIONS)
+        async with system.lag as lag:
+            await lag.wait_for_none(120)
         if ingest:
             # In a process of its own: what it costs must not delay the asking.
             prepared = 2 * (WARM_TIMES * seconds + WARM_SECONDS)
-            arguments = [bootstrap, service.url, PREFIX, str(ingest), str(prepared)]
+            arguments = [bootstrap, system.url, PREFIX, str(ingest), str(prepared)]
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
         collector.settle()
         # By then the broker's hot code is compiled.
-        await _measure(service.url, rate, WARM_TIMES * seconds)
-        latencies, wrong = await _measure(service.url, rate, seconds)
+        await _measure(system.url, rate, WARM_TIMES * seconds)
+        latencies, wrong = await _measure(system.url, rate, seconds)
         await _measure(bare, rate, WARM_SECONDS)
         at_least, _ = await _measure(bare, rate, seconds)
-        stack.close()
-        digest = service.digest()
     return {
         "case": "read",
+        "system": system.name,
         "requests": len(latencies),
         "requests_per_second": rate,
         "ingested_per_second": ingest,
@@ -75,7 +81,7 @@ async def _run(
         "not_200": wrong,
         **_percentiles(latencies),
         "bare_asgi": _percentiles(at_least),
-        "digest": digest["digest"],
+        "digest": system.digest(),
     }
 
 
@@ -90,23 +96,28 @@ def _percentile(ascending: list[float], share: float) -> float:
     return round(ascending[place] * 1000, 3)
 
 
-async def _fill(client: aiohttp.ClientSession) -> None:
-    for start in tqdm(range(0, ROWS, PER_COUNT), "rows", unit=f"x{PER_COUNT}"):
-        lines = [
-            {"line": number, "sku": f"sku-{start + number}", "quantity": 10}
-            for number in range(1, PER_COUNT + 1)
-        ]
-        event = {
-            "specversion": "1.0",
-            "id": f"count-{start}",
-            "source": "count",
-            "type": "warehouse.stock.counted.v1",
-            "time": "2026-11-02T00:00:00Z",
-            "sequence": start // PER_COUNT + 1,
-            "data": {"count": f"c{start}", "location": "L1", "lines": lines},
-        }
-        async with client.post("/v1/events", json=event) as answer:
-            answer.raise_for_status()
+def _rows() -> Backlog:
+    """What makes the rows that are read."""
+    return [
+        (topics.WAREHOUSE_RECEIPTS, SOURCE, orjson.dumps(_found(number, start)))
+        for number, start in enumerate(range(0, ROWS, PER_EVENT), 1)
+    ]
+
+
+def _found(number: int, start: int) -> dict[str, Any]:
+    lines = [
+        {"line": line, "sku": f"sku-{start + line}", "quantity": 10}
+        for line in range(1, PER_EVENT + 1)
+    ]
+    return {
+        "specversion": "1.0",
+        "id": f"{SOURCE}-{number}",
+        "source": SOURCE,
+        "type": "warehouse.stock.adjusted.v1",
+        "time": "2026-11-02T00:00:00Z",
+        "sequence": number,
+        "data": {"location": "L1", "reason": "found", "lines": lines},
+    }
 
 
 async def _measure(url: str, rate: int, seconds: float) -> tuple[list[float], int]:

@@ -75,10 +75,13 @@ class Asking:
         self._assignment: Any = None
         self._states: list[tuple[TopicPartition, Any]] = []
         self._brokers: set[int] = set()
+        self._is_lacking = False
+        """Whether aiokafka has to find the broker of a partition, or its position."""
 
     def notify(self, future: Any) -> None:
         """Wake whoever awaits `future`, but for the fetcher while every broker is asked anyway."""
-        if future is self._fetcher._wait_consume_future and self._brokers <= self._asked:
+        is_of_fetcher = future is self._fetcher._wait_consume_future
+        if is_of_fetcher and self._brokers <= self._asked and not self._is_lacking:
             return
         self._notify(future)
 
@@ -100,6 +103,8 @@ class Asking:
                     found: bool = await self._as_aiokafka(assignment, node, request)
                     return found
                 self._brought[node] = self._keep(assignment, brought)
+                if self._is_lacking:
+                    return True
         except asyncio.CancelledError:
             # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
             return False
@@ -114,6 +119,8 @@ class Asking:
         """
         topics, asked = self._open_to(assignment, node)
         if _is_behind(asked):
+            # None is first for ever: an answer has an end, and it is not always reached.
+            random.shuffle(self._states)
             return topics, asked
         await asyncio.sleep(self._seconds(node))
         return self._open_to(assignment, node)
@@ -123,34 +130,31 @@ class Asking:
         return min(REST_SECONDS + more, LONGEST_REST_SECONDS)
 
     def _open_to(self, assignment: Any, node: int) -> tuple[dict[str, list[Any]], Asked]:
-        """What can be asked of a broker now: partitions with their offsets, by topic.
-
-        Nothing, where aiokafka has to find a broker or a position first.
-        """
-        fetcher, brokers = self._fetcher, set()
+        """What can be asked of a broker now: partitions with their offsets, by topic."""
+        fetcher, brokers, is_lacking = self._fetcher, set(), False
         asked: Asked = {}
         by_topic: defaultdict[str, list[Any]] = defaultdict(list)
+        leader_of = fetcher._client.cluster.leader_for_partition
         for tp, state in self._states_of(assignment):
-            broker = fetcher._select_read_replica(tp)
+            broker = leader_of(tp)
             brokers.add(broker)
             if not state.has_valid_position or broker in (None, -1):
-                return {}, {}
+                is_lacking = True
+                continue
             if broker != node or state.paused or tp in fetcher._records:
                 continue
             offset = state.position
             asked[tp] = state, offset
             by_topic[tp.topic].append((tp.partition, offset, fetcher._max_partition_fetch_bytes))
-        self._brokers = brokers
+        self._brokers, self._is_lacking = brokers, is_lacking
         return by_topic, asked
 
     def _states_of(self, assignment: Any) -> Iterable[tuple[TopicPartition, Any]]:
-        """None is first for ever: an answer has an end, and it is not always reached."""
         if not assignment.active:
             return ()
         if assignment is not self._assignment:
             self._assignment = assignment
             self._states = [(tp, assignment.state_value(tp)) for tp in assignment.tps]
-        random.shuffle(self._states)
         return self._states
 
     def _request(self, topics: dict[str, list[Any]], node: int) -> FetchRequest:

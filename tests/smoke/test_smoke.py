@@ -54,6 +54,10 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
             {"ingested_per_second", "p99_ms", "bare_asgi"},
         ),
         (
+            ["read", "--least", "--rate", "50", "--seconds", "2", "--ingest", "200"],
+            {"system", "not_200", "p99_ms", "bare_asgi"},
+        ),
+        (
             ["reads", "--seconds", "0.5", "--rounds", "1"],
             {"ratio_to_starlette", "granian_to_uvicorn", "cases"},
         ),

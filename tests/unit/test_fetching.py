@@ -260,7 +260,7 @@ def test_a_broken_connection_is_for_aiokafka_to_see_to(slept):
 
 def test_a_partition_whose_position_is_lost_is_asked_for_when_it_is_found(monkeypatch):
     async def case():
-        case = Case({("in", 0): END, ("in", 1): END}, [])
+        case = Case({("in", 0): END, ("in", 1): END}, [brings()])
         found = []
 
         async def lose(seconds):
@@ -276,9 +276,22 @@ def test_a_partition_whose_position_is_lost_is_asked_for_when_it_is_found(monkey
         case.fetcher._update_fetch_positions = find
         await case.until_all_is_asked()
         assert found == [("in", 1)]
-        assert case.client.asked == [[("in", 0), ("in", 1)]]
+        assert case.client.asked == [[("in", 0)], [("in", 0), ("in", 1)]]
 
     asyncio.run(case())
+
+
+def test_a_partition_without_a_leader_holds_up_no_other(slept):
+    leaders = {("in", 1): None}
+
+    def elect(asked):
+        leaders["in", 1] = 3
+        return brings(5)(asked)
+
+    case = run({("in", 0): END, ("in", 1): END}, [brings(5), brings(5), elect], leaders=leaders)
+    assert case.client.asked[:3] == [[("in", 0)]] * 3
+    assert case.client.updates
+    assert case.client.asked[3] == [("in", 0), ("in", 1)]
 
 
 @pytest.mark.parametrize("lost", [False, True])

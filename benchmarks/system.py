@@ -1,0 +1,71 @@
+"""What is measured: the service, or in its place the least that Python can do."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.backlog import create
+from benchmarks.compare.systems import LEAST
+from benchmarks.serving import UVICORN, serve
+from local.lag import Lag, service_lag
+from local.processes import Process, started
+from local.service import Service
+from models import topics
+
+PARTITIONS: Final = 4
+
+
+@dataclass
+class System:
+    """Where it is read, how far it is behind, the digest of its state if it has any."""
+
+    name: str
+    url: str
+    environ: Mapping[str, str]
+    lag: Lag
+    digest: Callable[[], str | None]
+
+
+@contextmanager
+def running(bootstrap: str, folder: Path, prefix: str, *, least: bool) -> Iterator[System]:
+    """A worker and a front, or two bare loops and a bare front over the same inputs."""
+    environ = {"ONHAND_PARTITIONS": str(PARTITIONS)}
+    with (
+        Service(bootstrap, folder, prefix=prefix, environ=environ) as service,
+        ExitStack() as stack,
+    ):
+        service.create_topics()
+        if least:
+            yield _least(bootstrap, folder, prefix, stack)
+        else:
+            yield _onhand(bootstrap, prefix, service)
+
+
+def _onhand(bootstrap: str, prefix: str, service: Service) -> System:
+    service.start_worker()
+    service.start_api()
+    lag = service_lag(bootstrap, prefix)
+    return System(
+        "Onhand", service.url, service.environ, lag, lambda: str(service.digest()["digest"])
+    )
+
+
+def _least(bootstrap: str, folder: Path, prefix: str, stack: ExitStack) -> System:
+    name = f"{prefix}least"
+    inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
+    environ = {
+        "PEER_KAFKA": bootstrap,
+        "PEER_NAME": name,
+        "PEER_INPUTS": ",".join(inputs),
+        "PEER_PARTITIONS": str(PARTITIONS),
+    }
+    asyncio.run(create([one.format(name=name) for one in LEAST.topics], bootstrap, PARTITIONS))
+    process = Process(LEAST.case, LEAST.command(), folder / "least", environ)
+    stack.enter_context(started(process))
+    server = [*UVICORN, "benchmarks.peers.least_front:app"]
+    url, _ = serve("least front", server, environ, folder, stack)
+    lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
+    return System(LEAST.case, url, environ, lag, lambda: None)
