@@ -282,16 +282,21 @@ def test_a_partition_whose_position_is_lost_is_asked_for_when_it_is_found(monkey
 
 
 def test_a_partition_without_a_leader_holds_up_no_other(slept):
-    leaders = {("in", 1): None}
+    async def case():
+        leaders = {("in", 1): None}
+        case = Case({("in", 0): END, ("in", 1): END}, [brings(5)] * 3, leaders=leaders)
+        update = case.client.force_metadata_update
 
-    def elect(asked):
-        leaders["in", 1] = 3
-        return brings(5)(asked)
+        def elect():
+            if case.client.updates == 2:
+                leaders["in", 1] = 3
+            return update()
 
-    case = run({("in", 0): END, ("in", 1): END}, [brings(5), brings(5), elect], leaders=leaders)
-    assert case.client.asked[:3] == [[("in", 0)]] * 3
-    assert case.client.updates
-    assert case.client.asked[3] == [("in", 0), ("in", 1)]
+        case.client.force_metadata_update = elect
+        await case.until_all_is_asked()
+        assert case.client.asked == [[("in", 0)]] * 3 + [[("in", 0), ("in", 1)]]
+
+    asyncio.run(case())
 
 
 @pytest.mark.parametrize("lost", [False, True])
