@@ -294,7 +294,8 @@ def test_a_partition_without_a_leader_holds_up_no_other(slept):
 
         case.client.force_metadata_update = elect
         await case.until_all_is_asked()
-        assert case.client.asked == [[("in", 0)]] * 3 + [[("in", 0), ("in", 1)]]
+        assert case.client.asked[:2] == [[("in", 0)]] * 2
+        assert case.client.asked[-1] == [("in", 0), ("in", 1)]
 
     asyncio.run(case())
 
