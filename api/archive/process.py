@@ -8,16 +8,22 @@ see all that was told before, a number.
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
 
+from models.rows import head
+
 STOP_SECONDS = 5.0
-WAITING_BYTES: Final = 64 * 1024 * 1024
-"""What may wait to be taken before the front reads no further."""
+WRITTEN_BYTES: Final = 64 * 1024
+"""What is written before the process has taken it; the rest waits, and merges."""
+
+PORTION: Final = 256
+"""Rows of a message: whoever reads from the front waits while they are encoded."""
 
 LENGTH_BYTES: Final = 4
 
@@ -36,13 +42,23 @@ class ArchiveEndedError(Exception):
 
 
 class Filler:
-    """The process, as the front sees it."""
+    """The process, as the front sees it. It runs where others leave a processor, and may be late.
 
-    def __init__(self, process: asyncio.subprocess.Process, told: asyncio.StreamWriter) -> None:
+    Nobody waits for it: of rows that it has not taken yet, the last of each key is kept.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: asyncio.StreamWriter) -> None:
         self._process = process
-        self._told = told
+        self._pipe = pipe
+        self._waiting: OrderedDict[bytes, bytes] = OrderedDict()
+        self._told = 0
+        """How many rows were written to the process."""
+        self._shows: deque[tuple[int, int]] = deque()
+        """Numbers to be seen, each after so many rows were."""
         self._number = 0
-        told.transport.set_write_buffer_limits(high=WAITING_BYTES)
+        self._wake = asyncio.Event()
+        pipe.transport.set_write_buffer_limits(high=WRITTEN_BYTES)
+        self._telling = asyncio.create_task(self._tell())
         self.ended = asyncio.create_task(self._watch())
         """Raises ArchiveEndedError if it ends by itself."""
 
@@ -50,30 +66,49 @@ class Filler:
         code = await self._process.wait()
         raise ArchiveEndedError(f"the archive's process ended with {code}")
 
-    async def take(self, rows: Sequence[Row]) -> None:
-        """Tell of rows; waits only where too many wait already."""
-        self._tell((list(rows), None))
-        # Should it have ended, `ended` says so.
-        with contextlib.suppress(ConnectionError):
-            await self._told.drain()
+    def take(self, rows: Iterable[Row]) -> None:
+        """Tell of rows. Of one whose repeat comes late, the higher version counts."""
+        waiting = self._waiting
+        for key, value in rows:
+            known = waiting.get(key)
+            if known is None or head(known)[0] < head(value)[0]:
+                waiting[key] = value
+        self._wake.set()
 
     def show(self) -> int:
         """Have readers see all that was told, and what of the logs was read; they see a number."""
         self._number += 1
-        self._tell(([], self._number))
+        self._shows.append((self._number, self._told + len(self._waiting)))
+        self._wake.set()
         return self._number
 
-    def _tell(self, message: Message) -> None:
-        if not self._told.is_closing():
-            told = _encode(message)
-            self._told.write(len(told).to_bytes(LENGTH_BYTES) + told)
+    async def _tell(self) -> None:
+        # Should the process have ended, `ended` says so.
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting or self._shows:
+                    told = _encode(self._next())
+                    self._pipe.write(len(told).to_bytes(LENGTH_BYTES) + told)
+                    await self._pipe.drain()
+
+    def _next(self) -> Message:
+        size = min(PORTION, len(self._waiting))
+        rows = [self._waiting.popitem(last=False) for _ in range(size)]
+        self._told += size
+        number = None
+        while self._shows and self._shows[0][1] <= self._told:
+            number, _ = self._shows.popleft()
+        return rows, number
 
     async def stop(self) -> None:
         """Let it end, within STOP_SECONDS."""
         self.ended.cancel()
-        if not self._told.is_closing():
+        self._telling.cancel()
+        if not self._pipe.is_closing():
             # What it still has to take is of no use: the file goes too.
-            self._told.transport.abort()
+            self._pipe.transport.abort()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._process.wait()

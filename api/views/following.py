@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,7 +26,7 @@ _STAMP_SECONDS: Final = 0.01
 Taker = Callable[[int, list[Fetched]], None]
 """Takes records of one partition of a topic."""
 
-Searched = Callable[[list[tuple[bytes, bytes]]], Awaitable[None]]
+Searched = Callable[[list[tuple[bytes, bytes]]], None]
 """Takes rows, key and value, repeats and old ones among them."""
 
 
@@ -152,7 +152,7 @@ class Following:
             if key not in latest or latest[key][1] < version:
                 latest[key] = key, version, None if gone else _shown(kind, record.value)
         if searched:
-            await self._on_searched(searched)
+            self._on_searched(searched)
         await self._view.apply(list(latest.values()))
         await self._forget([record for record in records if record.value is None])
         for key in latest:

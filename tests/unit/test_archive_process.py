@@ -4,10 +4,20 @@ import asyncio
 import contextlib
 import socket
 import subprocess
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from api.archive.process import STOP_SECONDS, ArchiveEndedError, filled
+from api.archive.process import (
+    LENGTH_BYTES,
+    PORTION,
+    STOP_SECONDS,
+    ArchiveEndedError,
+    Filler,
+    Message,
+    filled,
+)
 from api.archive.store import Archive, create
 from local.processes import free_port, python
 
@@ -47,15 +57,13 @@ def test_what_the_archive_was_told_can_be_read_once_it_is_reached(tmp_path, monk
             await archive.start()
             try:
                 assert await archive.reached(DEADLINE_SECONDS)
-                await filler.take(
-                    [(b"return|r", b'{"version":1}'), (b"return|s", b'{"version":1}')]
-                )
+                filler.take([(b"return|r", b'{"version":1}'), (b"return|s", b'{"version":1}')])
                 assert await archive.documents("return") == []
                 assert await archive.reached(DEADLINE_SECONDS)
                 assert await archive.documents("return", "r") == [("return|r", b'{"version":1}')]
-                await filler.take(large)
-                await filler.take([(b"return|r", b'{"version":2,"deleted":true}')])
-                await filler.take([(b"return|r", b'{"version":1}')])
+                filler.take(large)
+                filler.take([(b"return|r", b'{"version":2,"deleted":true}')])
+                filler.take([(b"return|r", b'{"version":1}')])
                 assert await archive.reached(DEADLINE_SECONDS)
                 assert await archive.documents("return", "r") == []
                 assert len(await archive.documents("return")) == len(large) + 1
@@ -64,6 +72,98 @@ def test_what_the_archive_was_told_can_be_read_once_it_is_reached(tmp_path, monk
 
     with silent_broker(monkeypatch):
         asyncio.run(case())
+
+
+class Pipe:
+    """The process's input: as many messages as it takes, the last of them once `takes` says so."""
+
+    transport = SimpleNamespace(set_write_buffer_limits=lambda high: None, abort=lambda: None)
+
+    def __init__(self):
+        self.messages = []
+        self.takes = asyncio.Event()
+        self._wrote = asyncio.Event()
+
+    def write(self, told):
+        length = int.from_bytes(told[:LENGTH_BYTES])
+        self.messages.append(msgspec.msgpack.decode(told[LENGTH_BYTES:], type=Message))
+        assert len(told) == LENGTH_BYTES + length
+        self._wrote.set()
+
+    async def until(self, is_so):
+        while not is_so(self.messages):
+            self._wrote.clear()
+            await self._wrote.wait()
+
+    async def drain(self):
+        await self.takes.wait()
+
+    def is_closing(self):
+        return False
+
+
+class Lives:
+    """A process that ends when it is killed."""
+
+    def __init__(self):
+        self._killed = asyncio.Event()
+
+    async def wait(self):
+        await self._killed.wait()
+        return 0
+
+    def kill(self):
+        self._killed.set()
+
+
+def row(name, version):
+    return name, b'{"version":%d}' % version
+
+
+def test_who_tells_an_archive_that_is_late_waits_for_nothing_and_keeps_each_row_once():
+    async def case():
+        process, pipe = Lives(), Pipe()
+        filler = Filler(process, pipe)
+        filler.take([row(b"a", 1)])
+        await asyncio.sleep(0)
+        for version in range(2, 5_000):
+            filler.take([row(b"a", version), row(b"b", 2 * version), row(b"c", 9)])
+            filler.take([row(b"b", version)])
+        await asyncio.sleep(0)
+        assert pipe.messages == [([row(b"a", 1)], None)]
+        assert len(filler._waiting) == 3
+        pipe.takes.set()
+        await pipe.until(lambda messages: len(messages) == 2)
+        assert pipe.messages[1] == ([row(b"a", 4_999), row(b"b", 9_998), row(b"c", 9)], None)
+        process.kill()
+        await filler.stop()
+
+    asyncio.run(case())
+
+
+def test_a_number_is_seen_after_all_that_was_told_before_and_not_after_what_came_later():
+    async def case():
+        process, pipe = Lives(), Pipe()
+        filler = Filler(process, pipe)
+        filler.take([row(b"first", 1)])
+        await asyncio.sleep(0)
+        early = [row(b"early-%d" % number, 1) for number in range(PORTION + 1)]
+        filler.take(early)
+        assert filler.show() == 1
+        late = [row(b"late-%d" % number, 1) for number in range(2 * PORTION)]
+        filler.take([*late, row(b"early-0", 2)])
+        assert filler.show() == 2
+        pipe.takes.set()
+        await pipe.until(lambda messages: messages[-1][1] == 2)
+        taken = [one for rows, _ in pipe.messages for one in rows]
+        assert taken == [row(b"first", 1), row(b"early-0", 2), *early[1:], *late]
+        (seen,) = [place for place, (_, number) in enumerate(pipe.messages) if number == 1]
+        assert sum(len(rows) for rows, _ in pipe.messages[:seen]) < 1 + len(early)
+        assert all(len(rows) <= PORTION for rows, _ in pipe.messages)
+        process.kill()
+        await filler.stop()
+
+    asyncio.run(case())
 
 
 def test_an_archive_ends_in_order_when_its_input_does_whatever_it_waits_for(tmp_path, monkeypatch):

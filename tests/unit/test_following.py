@@ -21,7 +21,7 @@ def record(key: str, offset: int, value: bytes | None, **headers: bytes) -> Cons
     return ConsumerRecord("state", 0, offset, 0, 0, key.encode(), value, None, 0, 0, told)
 
 
-async def nobody(rows):
+def nobody(rows):
     """Nobody searches."""
 
 
@@ -79,8 +79,8 @@ def test_a_tombstone_ends_what_the_view_remembers_of_a_row_that_is_gone():
 def test_rows_that_are_searched_are_told_of_before_the_view_answers_with_them():
     view, told = MemoryView(), []
 
-    async def take(rows):
-        told.append((rows, await view.row("source|1|p")))
+    def take(rows):
+        told.append((rows, view._other.get("source|1|p")))
 
     async def case():
         following = follower(view, [], {"source", "return"}, take)
@@ -125,7 +125,7 @@ def test_what_is_compiled_shows_what_the_general_way_shows(runs):
     def shown(newest_stock):
         view, searched = MemoryView(), []
 
-        async def on_searched(found):
+        def on_searched(found):
             searched.extend(found)
 
         async def case():
