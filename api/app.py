@@ -114,6 +114,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             feed,
             producing,
             archive,
+            lambda: filler.waiting,
             catalog,
             use,
             asyncio.Lock(),

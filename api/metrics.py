@@ -22,6 +22,7 @@ _SECONDS = Histogram(
 )
 _LAG = Gauge("onhand_view_lag_seconds", "Time since the view last matched the log's end")
 _ROWS = Gauge("onhand_view_stock_rows", "Stock rows in the view")
+_ARCHIVE = Gauge("onhand_archive_waiting_rows", "Rows that the archive has not taken yet")
 _READY = Gauge("onhand_view_ready", "1 once the view has what stood in the logs at the start")
 
 
@@ -65,5 +66,6 @@ async def metrics(request: Request) -> Response:
         matched_at = await state.view.matched_at()
         _ROWS.set(await state.view.size())
     _LAG.set(time.time() - matched_at if matched_at is not None else float("inf"))
+    _ARCHIVE.set(state.archive_waiting())
     _READY.set(state.following.ready.is_set())
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,7 @@
 """What the routes of one process share."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -30,6 +31,8 @@ class State:
     feed: AllocationFeed
     producing: Producing
     archive: Archive
+    archive_waiting: Callable[[], int]
+    """How many rows the archive has not taken yet."""
     catalog: Catalog
     reference_use: dict[int, dict[str, dict[str, int]]]
     """By partition and input topic, the reference offsets in use."""

@@ -37,8 +37,8 @@ def send(self: Any, request: Any, expect_response: bool = True) -> Any:
 
     What is sent most is copied once, and a timer is all that awaits its answer.
     """
+    struct = request.prepare(self._versions) if self._writer is not None else None
     try:
-        struct = request.prepare(self._versions) if self._writer is not None else None
         if type(struct) in wire.PACKED and expect_response:
             return _send_packed(self, struct)
         return _send(self, request, expect_response)

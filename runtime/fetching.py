@@ -39,6 +39,9 @@ what processors do, and whoever else is served is the later for them.
 FRONT_REST: Final = 0.15
 """The same for a front: an event is some 300 bytes to a worker, and its rows a thousand here."""
 
+NOWHERE: Final = frozenset({None, -1})
+"""The leaders of a partition that has none, as aiokafka tells them."""
+
 Asked = dict[TopicPartition, tuple[Any, int]]
 """What is asked for: the state of each partition, and the offset from which on it is read."""
 
@@ -77,6 +80,8 @@ class Asking:
         self._brokers: set[int] = set()
         self._is_lacking = False
         """Whether aiokafka has to find the broker of a partition, or its position."""
+        self._lost: set[int] = set()
+        """Brokers of partitions that have no position."""
 
     def notify(self, future: Any) -> None:
         """Wake whoever awaits `future`, but for the fetcher while every broker is asked anyway."""
@@ -92,7 +97,7 @@ class Asking:
         try:
             while True:
                 topics, asked = await self._rested(assignment, node)
-                if not topics:
+                if not topics or self._has_lost(node):
                     return False
                 request = self._request(topics, node)
                 answer = await self._answer(node, request)
@@ -125,28 +130,33 @@ class Asking:
         await asyncio.sleep(self._seconds(node))
         return self._open_to(assignment, node)
 
+    def _has_lost(self, node: int) -> bool:
+        """Whether a position is to be found at this broker first: aiokafka asks it that alone."""
+        return node in self._lost
+
     def _seconds(self, node: int) -> float:
         more = self._rest * self._brought.get(node, 0) / 1_000_000
         return min(REST_SECONDS + more, LONGEST_REST_SECONDS)
 
     def _open_to(self, assignment: Any, node: int) -> tuple[dict[str, list[Any]], Asked]:
         """What can be asked of a broker now: partitions with their offsets, by topic."""
-        fetcher, brokers, is_lacking = self._fetcher, set(), False
+        fetcher, brokers, lost = self._fetcher, set(), set()
         asked: Asked = {}
         by_topic: defaultdict[str, list[Any]] = defaultdict(list)
         leader_of = fetcher._client.cluster.leader_for_partition
         for tp, state in self._states_of(assignment):
             broker = leader_of(tp)
             brokers.add(broker)
-            if not state.has_valid_position or broker in (None, -1):
-                is_lacking = True
+            if not state.has_valid_position:
+                lost.add(broker)
                 continue
             if broker != node or state.paused or tp in fetcher._records:
                 continue
             offset = state.position
             asked[tp] = state, offset
             by_topic[tp.topic].append((tp.partition, offset, fetcher._max_partition_fetch_bytes))
-        self._brokers, self._is_lacking = brokers, is_lacking
+        self._brokers, self._lost = brokers, lost
+        self._is_lacking = bool(lost) or not brokers.isdisjoint(NOWHERE)
         return by_topic, asked
 
     def _states_of(self, assignment: Any) -> Iterable[tuple[TopicPartition, Any]]:

@@ -75,15 +75,28 @@ class TakenAtOnce(fetcher.FetchResult):  # type: ignore[misc]
 
     _partition_records: AsParsed | None
 
+    def getone(self) -> Any:
+        """As aiokafka's, but that it goes on where `getall` ended."""
+        return next(iter(self.getall(1)), None)
+
     def getall(self, max_records: int | None = None) -> list[Fetched]:
-        """As aiokafka's, which takes records one by one."""
+        """As aiokafka's, which takes records one by one.
+
+        Raises CorruptRecordException, once: what is left is given up, and fetched again.
+        """
         records = self._partition_records
-        if records is None or records._isolation_level == fetcher.READ_COMMITTED:
+        if records is None:
+            return []
+        if records._isolation_level == fetcher.READ_COMMITTED:
             found: list[Fetched] = super().getall(max_records)
             return found
         if not self.check_assignment(self._topic_partition):
             return []
-        taken: list[Fetched] = records.take(sys.maxsize if max_records is None else max_records)
+        try:
+            taken = records.take(sys.maxsize if max_records is None else max_records)
+        except Exception:
+            self._partition_records = None
+            raise
         self._update_position()
         if records.is_exhausted():
             self._partition_records = None

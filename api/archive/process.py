@@ -63,8 +63,11 @@ class Filler:
         """Raises ArchiveEndedError if it ends by itself."""
 
     async def _watch(self) -> None:
-        code = await self._process.wait()
-        raise ArchiveEndedError(f"the archive's process ended with {code}")
+        ended = asyncio.create_task(self._process.wait())
+        await asyncio.wait({ended, self._telling}, return_when=asyncio.FIRST_COMPLETED)
+        if self._telling.done() and not ended.done():
+            self._telling.result()
+        raise ArchiveEndedError(f"the archive's process ended with {await ended}")
 
     def take(self, rows: Iterable[Row]) -> None:
         """Tell of rows. Of one whose repeat comes late, the higher version counts."""
@@ -75,6 +78,11 @@ class Filler:
                 waiting[key] = value
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """Rows that the process has not taken."""
+        return len(self._waiting)
+
     def show(self) -> int:
         """Have readers see all that was told, and what of the logs was read; they see a number."""
         self._number += 1
@@ -83,12 +91,12 @@ class Filler:
         return self._number
 
     async def _tell(self) -> None:
-        # Should the process have ended, `ended` says so.
+        # Should the process have ended, it says so itself.
         with contextlib.suppress(ConnectionError):
-            while True:
+            while not self._pipe.is_closing():
                 await self._wake.wait()
                 self._wake.clear()
-                while self._waiting or self._shows:
+                while (self._waiting or self._shows) and not self._pipe.is_closing():
                     told = _encode(self._next())
                     self._pipe.write(len(told).to_bytes(LENGTH_BYTES) + told)
                     await self._pipe.drain()

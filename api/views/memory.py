@@ -14,7 +14,7 @@ class MemoryView:
     """Rows in dictionaries. Stock is kept as the answer's bytes, so a read copies and adds."""
 
     portion: ClassVar[int] = 100
-    """About an eighth of a millisecond, for which whoever reads waits."""
+    """About an eighth of a millisecond of plain stock, for which whoever reads waits."""
 
     def __init__(self) -> None:
         self._stock: dict[str, tuple[int, bytes]] = {}

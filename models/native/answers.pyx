@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # What a view shows of stock rows, from the bytes of their log.
 #
-# What `api.views` makes of plain stock rows, this makes too; `tests/unit/test_native.py` holds one
+# What `api.views` makes of plain stock rows, this makes too; `tests/unit/test_following.py` holds one
 # against the other. Whatever else a log has is left to them.
 
 from cpython.bytes cimport (

@@ -141,6 +141,24 @@ def test_who_tells_an_archive_that_is_late_waits_for_nothing_and_keeps_each_row_
     asyncio.run(case())
 
 
+def test_an_archive_that_can_no_longer_be_told_is_told_of():
+    async def case():
+        process, pipe = Lives(), Pipe()
+
+        def write(told):
+            raise RuntimeError("it cannot be written to")
+
+        pipe.write = write
+        filler = Filler(process, pipe)
+        filler.take([row(b"a", 1)])
+        with pytest.raises(RuntimeError, match="written"):
+            await asyncio.wait_for(filler.ended, DEADLINE_SECONDS)
+        process.kill()
+        await filler.stop()
+
+    asyncio.run(case())
+
+
 def test_a_number_is_seen_after_all_that_was_told_before_and_not_after_what_came_later():
     async def case():
         process, pipe = Lives(), Pipe()

@@ -1,6 +1,7 @@
 """Records of a fetch are those that aiokafka would give, however many are taken at once."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -12,7 +13,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.records import AsParsed
+from runtime.records import AsParsed, TakenAtOnce
 
 TP = TopicPartition("in", 0)
 ATTRIBUTES, CRC, LAST_DELTA = 21, 17, 23
@@ -68,10 +69,56 @@ def test_records_that_are_taken_are_those_of_aiokafka(fetched, most):
     assert records.next_fetch_offset == whole.next_fetch_offset
 
 
-@pytest.mark.parametrize("kind", [PartitionRecords, AsParsed])
-def test_a_batch_that_was_damaged_is_told(kind):
-    good, bad = batch(0, [0, 1], 2, False), bytearray(batch(2, [0], 1, False))
+class State:
+    """Where a partition is read on."""
+
+    def __init__(self, position):
+        self.position = position
+        self.paused = False
+
+    def consumed_to(self, position):
+        self.position = position
+
+
+def fetched(kind, log, offset):
+    """A fetch of a partition that is read from `offset` on, and how far it was read."""
+    state = State(offset)
+    assignment = SimpleNamespace(active=True, state_value=lambda tp: state)
+    records = records_of(AsParsed, log, offset)
+    found = kind(TP, assignment=assignment, partition_records=records, backoff=0)
+    return found, state
+
+
+def test_a_batch_that_was_damaged_is_told_once_and_fetched_again():
+    good, bad = batch(2, [0, 1], 2, False), bytearray(batch(0, [0, 1], 2, False))
     bad[-1] ^= 1
-    records = records_of(kind, good + bytes(bad), 0)
+    found, state = fetched(TakenAtOnce, bytes(bad) + good, 0)
     with pytest.raises(CorruptRecordException):
-        records.take(5) if kind is AsParsed else list(records)
+        found.getall(5)
+    assert found.getall(5) == []
+    assert not found.has_more()
+    assert state.position == 0
+
+
+@pytest.mark.parametrize("moves", ["seek", "pause"])
+def test_what_is_left_of_a_fetch_is_not_taken_after_a_seek_or_a_pause(moves):
+    found, state = fetched(TakenAtOnce, batch(0, [0, 1, 2], 3, False), 0)
+    assert [one.offset for one in found.getall(2)] == [0, 1]
+    assert state.position == 2
+    if moves == "seek":
+        state.position = 0
+    else:
+        state.paused = True
+    assert found.getall(2) == []
+    assert not found.has_more()
+
+
+@given(logs(), st.lists(st.integers(0, 3)))
+def test_one_record_or_several_at_once_are_taken_in_order(log, turns):
+    whole = [one.offset for one in records_of(PartitionRecords, *log)]
+    found, _ = fetched(TakenAtOnce, *log)
+    taken = []
+    for most in turns:
+        taken += found.getall(most) if most else filter(None, [found.getone()])
+    taken += found.getall()
+    assert [one.offset for one in taken] == whole
