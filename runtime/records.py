@@ -30,6 +30,10 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def __init__(self, *told: Any) -> None:
         super().__init__(*told)
+        if self._isolation_level != fetcher.READ_COMMITTED:
+            # It holds this, which holds what was fetched: only the collector, which looks seldom,
+            # would let go of them.
+            self._records_iterator = None
         self._batch: Any = None
         self._in_batch: Iterator[Fetched] = iter(())
 

@@ -1,6 +1,8 @@
 """Records of a fetch are those that aiokafka would give, however many are taken at once."""
 
+import gc
 import struct
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +100,23 @@ def test_a_batch_that_was_damaged_is_told_once_and_fetched_again():
     assert found.getall(5) == []
     assert not found.has_more()
     assert state.position == 0
+
+
+def test_what_was_fetched_is_let_go_of_with_what_was_taken():
+    gc.collect()
+    gc.disable()
+    try:
+        found, _ = fetched(TakenAtOnce, batch(0, [0, 1, 2], 3, False), 0)
+        held = weakref.ref(found._partition_records)
+        assert len(found.getall()) == 3
+        assert held() is None
+        found, _ = fetched(TakenAtOnce, batch(0, [0, 1, 2], 3, False), 0)
+        held = weakref.ref(found._partition_records)
+        assert len(found.getall(1)) == 1
+        del found
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("moves", ["seek", "pause"])
