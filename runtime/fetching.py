@@ -90,14 +90,18 @@ class Asking:
             return
         self._notify(future)
 
-    async def ask(self, assignment: Any, node: int, request: Any) -> bool:
-        """Ask a broker again and again; whether records wait to be taken, where that ends."""
+    async def ask(self, assignment: Any, node: int, _: Any) -> bool:
+        """Ask a broker again and again; whether records wait to be taken, where that ends.
+
+        aiokafka's request, the last argument, is of before the rest.
+        """
         self._look_again_afterwards()
         self._asked.add(node)
         try:
             while True:
                 topics, asked = await self._rested(assignment, node)
-                if not topics or self._has_lost(node):
+                # A broker that is to find a position is asked for that alone.
+                if not topics or node in self._lost:
                     return False
                 request = self._request(topics, node)
                 answer = await self._answer(node, request)
@@ -129,10 +133,6 @@ class Asking:
             return topics, asked
         await asyncio.sleep(self._seconds(node))
         return self._open_to(assignment, node)
-
-    def _has_lost(self, node: int) -> bool:
-        """Whether a position is to be found at this broker first: aiokafka asks it that alone."""
-        return node in self._lost
 
     def _seconds(self, node: int) -> float:
         more = self._rest * self._brought.get(node, 0) / 1_000_000

@@ -7,7 +7,11 @@ from types import SimpleNamespace
 import pytest
 import uvloop
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import CorrelationIdError, KafkaConnectionError
+from aiokafka.errors import (
+    CorrelationIdError,
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
+)
 from aiokafka.protocol.produce import ProduceRequest, ProduceResponse_v7
 from aiokafka.protocol.struct import Struct
 
@@ -112,6 +116,17 @@ def test_an_answer_with_another_number_ends_the_connection():
             with pytest.raises(CorrelationIdError):
                 await connection.send(REQUEST)
             assert not connection.connected()
+
+    uvloop.run(case())
+
+
+def test_a_version_that_the_broker_lacks_is_no_broken_connection():
+    async def case():
+        async with connected(lambda frame: []) as connection:
+            connection._versions = {}
+            with pytest.raises(IncompatibleBrokerVersion):
+                await connection.send(REQUEST)
+            assert connection.connected()
 
     uvloop.run(case())
 

@@ -12,6 +12,7 @@ from api.views import following as module
 from api.views.following import Following
 from api.views.memory import MemoryView
 from api.views.redis import RedisView
+from local import native
 from models import rows, topics
 from models.stock import empty
 
@@ -119,7 +120,7 @@ keys = st.one_of(
 )
 
 
-@pytest.mark.skipif(module.newest_stock is None, reason="not compiled")
+@pytest.mark.skipif(bool(native.lacking()), reason=native.lacking())
 @given(st.lists(st.lists(st.tuples(keys, values), min_size=1), max_size=4))
 def test_what_is_compiled_shows_what_the_general_way_shows(runs):
     def shown(newest_stock):
@@ -145,6 +146,7 @@ def test_what_is_compiled_shows_what_the_general_way_shows(runs):
         listed = {key: "L" in view._locations[rows.parts(key)[1]] for key in view._stock}
         return view._stock, listed, view._other, searched
 
+    assert module.newest_stock is not None, "run `make setup`"
     assert shown(module.newest_stock) == shown(None)
 
 
