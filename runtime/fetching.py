@@ -11,7 +11,6 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -45,6 +44,9 @@ NOWHERE: Final = frozenset({None, -1})
 Asked = dict[TopicPartition, tuple[Any, int]]
 """What is asked for: the state of each partition, and the offset from which on it is read."""
 
+Led = dict[int | None, list[tuple[TopicPartition, Any]]]
+"""The partitions that each broker leads, with their states."""
+
 Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], MemoryRecords | None]]
 """Of each partition of an answer: itself, its state, from where on, what was told, its records."""
 
@@ -76,17 +78,16 @@ class Asking:
         self._brought: dict[int, int] = {}
         self._asked: set[int] = set()
         self._assignment: Any = None
-        self._states: list[tuple[TopicPartition, Any]] = []
-        self._brokers: set[int] = set()
-        self._is_lacking = False
-        """Whether aiokafka has to find the broker of a partition, or its position."""
+        self._led: Led = {}
+        """What it was when the assignment or the metadata last changed."""
         self._lost: set[int] = set()
         """Brokers of partitions that have no position."""
+        fetcher._client.cluster.add_listener(self._forget_leaders)
 
     def notify(self, future: Any) -> None:
         """Wake whoever awaits `future`, but for the fetcher while every broker is asked anyway."""
         is_of_fetcher = future is self._fetcher._wait_consume_future
-        if is_of_fetcher and self._brokers <= self._asked and not self._is_lacking:
+        if is_of_fetcher and self._led.keys() <= self._asked and not self._is_lacking():
             return
         self._notify(future)
 
@@ -112,7 +113,7 @@ class Asking:
                     found: bool = await self._as_aiokafka(assignment, node, request)
                     return found
                 self._brought[node] = self._keep(assignment, brought)
-                if self._is_lacking:
+                if self._is_lacking():
                     return True
         except asyncio.CancelledError:
             # As aiokafka's own: who closes a fetcher cancels this and awaits what it returns.
@@ -126,46 +127,60 @@ class Asking:
         Who has not read to the end of it does not rest. Records that waited to be taken before may
         be taken after it. Partitions of which they still wait are left out.
         """
-        topics, asked = self._open_to(assignment, node)
-        if _is_behind(asked):
+        if self._is_behind(assignment, node):
             # None is first for ever: an answer has an end, and it is not always reached.
-            random.shuffle(self._states)
-            return topics, asked
-        await asyncio.sleep(self._seconds(node))
+            random.shuffle(self._led_by(assignment, node))
+        else:
+            await asyncio.sleep(self._seconds(node))
         return self._open_to(assignment, node)
 
     def _seconds(self, node: int) -> float:
         more = self._rest * self._brought.get(node, 0) / 1_000_000
         return min(REST_SECONDS + more, LONGEST_REST_SECONDS)
 
+    def _is_behind(self, assignment: Any, node: int) -> bool:
+        """Whether something that can be asked for is not read to its end, as far as is known."""
+        waiting = self._fetcher._records
+        for tp, state in self._led_by(assignment, node):
+            if state._position is None or state._paused or tp in waiting:
+                continue
+            if state.highwater is None or state._position < state.highwater:
+                return True
+        return False
+
     def _open_to(self, assignment: Any, node: int) -> tuple[dict[str, list[Any]], Asked]:
         """What can be asked of a broker now: partitions with their offsets, by topic."""
-        fetcher, brokers, lost = self._fetcher, set(), set()
+        waiting, size = self._fetcher._records, self._fetcher._max_partition_fetch_bytes
         asked: Asked = {}
         by_topic: defaultdict[str, list[Any]] = defaultdict(list)
-        leader_of = fetcher._client.cluster.leader_for_partition
-        for tp, state in self._states_of(assignment):
-            broker = leader_of(tp)
-            brokers.add(broker)
-            if not state.has_valid_position:
-                lost.add(broker)
-                continue
-            if broker != node or state.paused or tp in fetcher._records:
-                continue
-            offset = state.position
-            asked[tp] = state, offset
-            by_topic[tp.topic].append((tp.partition, offset, fetcher._max_partition_fetch_bytes))
-        self._brokers, self._lost = brokers, lost
-        self._is_lacking = bool(lost) or not brokers.isdisjoint(NOWHERE)
+        self._lost.discard(node)
+        for tp, state in self._led_by(assignment, node):
+            offset = state._position
+            if offset is None:
+                self._lost.add(node)
+            elif not (state._paused or tp in waiting):
+                asked[tp] = state, offset
+                by_topic[tp.topic].append((tp.partition, offset, size))
         return by_topic, asked
 
-    def _states_of(self, assignment: Any) -> Iterable[tuple[TopicPartition, Any]]:
+    def _led_by(self, assignment: Any, node: int) -> list[tuple[TopicPartition, Any]]:
         if not assignment.active:
-            return ()
+            return []
         if assignment is not self._assignment:
-            self._assignment = assignment
-            self._states = [(tp, assignment.state_value(tp)) for tp in assignment.tps]
-        return self._states
+            self._assignment, self._led = assignment, {}
+            self._lost.clear()
+            leader_of = self._fetcher._client.cluster.leader_for_partition
+            for tp in assignment.tps:
+                led = self._led.setdefault(leader_of(tp), [])
+                led.append((tp, assignment.state_value(tp)))
+        return self._led.get(node, [])
+
+    def _forget_leaders(self, _: Any) -> None:
+        self._assignment = None
+
+    def _is_lacking(self) -> bool:
+        """Whether aiokafka has to find the broker of a partition, or its position."""
+        return bool(self._lost) or not NOWHERE.isdisjoint(self._led)
 
     def _request(self, topics: dict[str, list[Any]], node: int) -> FetchRequest:
         fetcher = self._fetcher
@@ -218,13 +233,6 @@ class Asking:
         task = asyncio.current_task()
         if task is not None:
             task.add_done_callback(lambda _: self._notify(self._fetcher._wait_consume_future))
-
-
-def _is_behind(asked: Asked) -> bool:
-    """Whether something that is asked for is not read to its end, as far as that is known."""
-    return any(
-        state.highwater is None or offset < state.highwater for state, offset in asked.values()
-    )
 
 
 def _brought(answer: Any, asked: Asked) -> Brought | None:

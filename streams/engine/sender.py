@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from runtime.appending import Appending
 from streams.engine.deletes import Tombstone
 from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
 
@@ -71,10 +72,12 @@ class Sender:
             max_batch_size=STATE_BATCH_BYTES,
             max_request_size=4 * STATE_BATCH_BYTES,
         )
+        self._appending = Appending(self._producer)
         await self._producer.start()
 
     async def stop(self) -> None:
         """Disconnect; whatever is under way is waited for."""
+        await self._appending.finish()
         await self._producer.stop()
 
     async def send_outputs(self, outputs: dict[Destination, list[Record]]) -> None:
@@ -98,7 +101,7 @@ class Sender:
             taken = _fill(batch, records, OUTPUT_BATCH_BYTES)
             if taken < len(records):
                 left[topic, partition] = records[taken:]
-            acks.append(await self._producer.send_batch(batch, topic, partition=partition))
+            acks.append(self._appending.append(batch, topic, partition))
         await asyncio.gather(*acks)
         return left
 
@@ -111,11 +114,8 @@ class Sender:
             batch = self._producer.create_batch()
             if _fill(batch, map(_record, records), STATE_BATCH_BYTES) < len(records):
                 raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
-            acks.append(await self._producer.send_batch(batch, topic, partition=partition))
-        done = await asyncio.gather(*acks)
-        return {
-            destination: metadata.offset for destination, metadata in zip(states, done, strict=True)
-        }
+            acks.append(self._appending.append(batch, topic, partition))
+        return dict(zip(states, await asyncio.gather(*acks), strict=True))
 
 
 def _record(row: StateRecord) -> tuple[bytes, bytes | None, Headers]:

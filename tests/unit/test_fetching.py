@@ -36,13 +36,17 @@ class Client:
     def __init__(self, answers, leaders):
         self._loop = asyncio.get_running_loop()
         self._answers = list(answers)
-        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: leaders.get(tp, 3))
-        self.asked, self.waits, self.updates = [], [], 0
+        self._told = []
+        self.cluster = SimpleNamespace(
+            leader_for_partition=lambda tp: leaders.get(tp, 3), add_listener=self._told.append
+        )
+        self.asked, self.nodes, self.waits, self.updates = [], [], [], 0
         self.all_asked = asyncio.Event()
 
     async def send(self, node, request):
         asked = {(topic, one[0]): one[1] for topic, those in request.topics for one in those}
         self.asked.append(sorted(asked))
+        self.nodes.append(node)
         self.waits.append(request._max_wait_ms)
         if not self._answers:
             self.all_asked.set()
@@ -55,6 +59,10 @@ class Client:
     def force_metadata_update(self):
         self.updates += 1
         return self._loop.create_future()
+
+    def tell_new_metadata(self):
+        for listener in self._told:
+            listener(self.cluster)
 
 
 def brings(*sizes, code=0):
@@ -145,6 +153,16 @@ def test_a_reader_rests_where_it_has_read_to_the_end(slept, positions, rests):
     assert case.client.asked == [sorted(positions)]
     assert case.client.waits == [WAIT_MS]
     assert slept == ([REST_SECONDS] if rests else [])
+
+
+def test_a_reader_rests_beside_what_is_paused_wherever_that_is(slept):
+    async def case():
+        case = Case({("in", 0): END, ("in", 1): END - 1}, [])
+        case.assignment.state_value(("in", 1)).pause()
+        return await case.until_all_is_asked()
+
+    assert asyncio.run(case()).client.asked == [[("in", 0)]]
+    assert slept == [REST_SECONDS]
 
 
 def test_the_more_an_answer_brought_the_longer_is_the_rest_after_it(slept):
@@ -281,21 +299,58 @@ def test_a_partition_whose_position_is_lost_is_asked_for_when_it_is_found(monkey
     asyncio.run(case())
 
 
-def test_a_partition_without_a_leader_holds_up_no_other(slept):
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_partition_without_a_leader_holds_up_no_other(slept, size):
     async def case():
         leaders = {("in", 1): None}
-        case = Case({("in", 0): END, ("in", 1): END}, [brings(5)] * 3, leaders=leaders)
+        case = Case({("in", 0): END, ("in", 1): END}, [brings(size)] * 3, leaders=leaders)
         update = case.client.force_metadata_update
 
         def elect():
             if case.client.updates == 2:
                 leaders["in", 1] = 3
+                case.client.tell_new_metadata()
             return update()
 
         case.client.force_metadata_update = elect
         await case.until_all_is_asked()
         assert case.client.asked[:2] == [[("in", 0)]] * 2
         assert case.client.asked[-1] == [("in", 0), ("in", 1)]
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_partition_is_asked_of_the_broker_that_leads_it_now(slept, lost):
+    """Whether or not its position was lost before, answers then need no look at what to ask."""
+
+    async def case():
+        leaders = {("in", 1): 4}
+
+        def move():
+            leaders["in", 1] = 3
+            case.client.tell_new_metadata()
+
+        def moves(asked):
+            if lost:
+                case.assignment.state_value(("in", 1)).await_reset(-1)
+            else:
+                move()
+            return brings(5)(asked)
+
+        async def find(assignment, node, those):
+            move()
+            for tp in those:
+                assignment.state_value(tp).reset_to(END)
+
+        answers = [brings(5), moves, *[brings(5, 5)] * 30]
+        case = Case({("in", 0): END, ("in", 1): END}, answers, leaders=leaders)
+        case.fetcher._update_fetch_positions = find
+        await case.until_all_is_asked()
+        assert set(case.client.nodes[:2]) == {3, 4}
+        assert case.client.asked[-10:] == [[("in", 0), ("in", 1)]] * 10
+        assert set(case.client.nodes[-10:]) == {3}
+        assert case.looks <= 10
 
     asyncio.run(case())
 
