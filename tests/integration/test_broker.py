@@ -6,6 +6,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models import topics
+from runtime.appending import SEQUENCES
 from streams import topics as topic_setup
 from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership
@@ -103,6 +104,19 @@ def test_a_dead_letter_keeps_its_headers(settings):
         b"\xff\x00",
         [("onhand-code", b"invalid")],
     )
+
+
+def test_a_broker_takes_the_numbers_that_begin_again(settings):
+    topic = settings.topic("orders.state")
+
+    async def case(sender: Sender):
+        numbers = sender._producer._txn_manager._sequence_numbers
+        numbers[topic, 1] = SEQUENCES - 3
+        rows = [(b"a", b"1"), (b"b", b"2")]
+        return [(await sender.send_state({(topic, 1): rows}))[topic, 1] for _ in range(3)]
+
+    first, *rest = with_sender(settings, case)
+    assert rest == [first + 2, first + 4]
 
 
 def test_to_read_what_is_not_there_reads_nothing(settings):
