@@ -29,7 +29,7 @@ _JVM: Final = (
     "-Xms128m",
     # A broker beside what it serves, on few processors: no collector that runs beside it too.
     "-XX:+UseSerialGC",
-    # A tenth less of the processors: a virtual machine looks each small page up twice.
+    # A twentieth less of the processors: a virtual machine looks each small page up twice.
     "-XX:+UseTransparentHugePages",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
