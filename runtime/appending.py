@@ -2,15 +2,16 @@
 
 aiokafka queues a batch, wakes a task that looks at every partition, makes a task for each
 request, and has three futures for each batch. What does not go well, an error or a partition
-without a leader, is left to it: it appends again, under the same numbers, until a batch stands.
+without a leader, is left to it: it appends again, under the same numbers, until a batch stands or never will.
 """
 
 import asyncio
 from collections import defaultdict
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.protocol.produce import ProduceRequest, ProduceResponse_v7
@@ -34,13 +35,17 @@ class Appending:
         self._producer = producer
         self._waiting: Batches = {}
         self._rounds: asyncio.Task[None] | None = None
+        self._is_finished = False
 
     def append(self, batch: Any, topic: str, partition: int) -> "asyncio.Future[int]":
         """Append a closed batch, with all others of this turn of the loop; where it lands.
 
         The future raises KafkaError where it never will. A partition's next batch may be given
-        once the last one has landed. Raises ValueError where that waits even to be sent.
+        once the last one has landed. Raises ValueError where that waits even to be sent, and
+        ProducerClosed once all is finished.
         """
+        if self._is_finished:
+            raise ProducerClosed
         tp = TopicPartition(topic, partition)
         if tp in self._waiting:
             raise ValueError(f"{topic}/{partition} has a batch that waits")
@@ -51,7 +56,8 @@ class Appending:
         return landing
 
     async def finish(self) -> None:
-        """Wait until all that was given has landed, or will not."""
+        """Take no more, and wait until all that was given has landed, or will not."""
+        self._is_finished = True
         if self._rounds is not None:
             await asyncio.wait([self._rounds])
 
@@ -68,6 +74,9 @@ class Appending:
             self._rounds = None
 
     async def _append_to(self, node: int | None, batches: Batches) -> None:
+        numbers = self._producer._txn_manager._sequence_numbers
+        for tp in batches:
+            numbers[tp] %= SEQUENCES
         try:
             if node in NOWHERE:
                 await self._queue(batches)
@@ -82,8 +91,7 @@ class Appending:
                 _land(landing, landed[tp])
         except Exception as error:  # noqa: BLE001 - told to whoever awaits it
             for _, landing in batches.values():
-                if not landing.done():
-                    landing.set_exception(error)
+                _fail(landing, error)
 
     def _request(self, batches: Batches) -> ProduceRequest:
         producer = self._producer
@@ -110,11 +118,16 @@ class Appending:
 
     async def _queue(self, batches: Batches) -> None:
         """Have aiokafka append what was not numbered yet."""
-        told = [
-            await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
-            for tp, (batch, _) in batches.items()
-        ]
-        await _tell(told, batches)
+        told = []
+        for tp, (batch, landing) in batches.items():
+            try:
+                queued = await self._producer.send_batch(batch, tp.topic, partition=tp.partition)
+            except Exception as error:  # noqa: BLE001 - told to whoever awaits it
+                _fail(landing, error)
+            else:
+                queued.add_done_callback(partial(_tell, landing))
+                told.append(queued)
+        await asyncio.gather(*told, return_exceptions=True)
 
     async def _append_again(self, node: int | None, batches: Batches, answer: Any) -> None:
         """Have aiokafka make of an answer what it will, and append again what that wants."""
@@ -125,17 +138,17 @@ class Appending:
             tp: MessageBatch(tp, batch, accumulator._batch_ttl, 0.0)
             for tp, (batch, _) in batches.items()
         }
-        for one in numbered.values():
+        for tp, one in numbered.items():
             one.drain_ready()
             accumulator._pending_batches.add(one)
-            one.future.add_done_callback(
-                lambda _, one=one: accumulator._pending_batches.discard(one)
-            )
+            one.future.add_done_callback(partial(_settle, accumulator, one))
+            one.future.add_done_callback(partial(_tell, batches[tp][1]))
         handler = SendProduceReqHandler(self._producer._sender, numbered)
         handler._client = _Answered(handler._client, answer)
         await handler.do(node)
         accumulator._wakeup(accumulator.waiter())
-        await _tell([one.future for one in numbered.values()], batches)
+        futures = [one.future for one in numbered.values()]
+        await asyncio.gather(*futures, return_exceptions=True)
 
 
 class _Answered:
@@ -175,18 +188,24 @@ async def _all(work: list[Any]) -> None:
         await asyncio.gather(*work)
 
 
-async def _tell(told: list[Any], batches: Batches) -> None:
-    """Tell whoever awaits them where batches landed, or why they did not."""
-    for found, (_, landing) in zip(
-        await asyncio.gather(*told, return_exceptions=True), batches.values(), strict=True
-    ):
-        if isinstance(found, BaseException):
-            if not landing.done():
-                landing.set_exception(found)
-        else:
-            _land(landing, found.offset)
+def _settle(accumulator: Any, batch: MessageBatch, _: Any) -> None:
+    accumulator._pending_batches.discard(batch)
+
+
+def _tell(landing: "asyncio.Future[int]", told: "asyncio.Future[Any]") -> None:
+    """Tell whoever awaits it where a batch landed, or why it did not."""
+    error = told.exception()
+    if error is None:
+        _land(landing, told.result().offset)
+    else:
+        _fail(landing, error)
 
 
 def _land(landing: "asyncio.Future[int]", offset: int) -> None:
     if not landing.done():
         landing.set_result(offset)
+
+
+def _fail(landing: "asyncio.Future[int]", error: BaseException) -> None:
+    if not landing.done():
+        landing.set_exception(error)

@@ -57,9 +57,10 @@ class App(faust.App):  # type: ignore[misc]
             force.daemon = True
             force.start()
             await self.flow.stop()
-            await self.ticks.stop()
             await self.references.stop()
             await super().stop()
+            # Its timer has ended by now.
+            await self.ticks.stop()
             # Nothing is left to do; Faust's worker would take two more seconds over it.
             logging.shutdown()
             os._exit(1 if self.crashed else 0)

@@ -10,7 +10,9 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     NotLeaderForPartitionError,
     OutOfOrderSequenceNumber,
+    ProducerClosed,
     RequestTimedOutError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.protocol.produce import ProduceResponse_v7
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -21,14 +23,14 @@ from runtime.appending import SEQUENCES, Appending
 
 FIRST, SECOND = "first", "second"
 GOOD, LOST_BEFORE, LOST_AFTER, LATE = "good", "lost before", "lost after", "late"
-MOVED = NotLeaderForPartitionError.errno
-TOO_LARGE = MessageSizeTooLargeError.errno
+MOVED = (NotLeaderForPartitionError.errno,)
+TOO_LARGE = (MessageSizeTooLargeError.errno,)
 
 
 class Brokers:
     """Logs that take each batch of one producer once, in the order of its numbers.
 
-    `faults` happen to one request after the other: to all of it, or with a code to its first batch.
+    `faults` happen to one request after the other: to all of it, or codes to its first batches.
     """
 
     def __init__(self, faults=(), leaders=None):
@@ -50,14 +52,14 @@ class Brokers:
         fault = self.faults.pop(0) if self.faults else GOOD
         if fault is LOST_BEFORE:
             raise KafkaConnectionError("lost")
-        code = fault if isinstance(fault, int) else 0
+        codes = [] if isinstance(fault, str) else list(fault)
         topics = []
         for topic, partitions in request._topics:
             told = []
             for number, records in partitions:
+                code = codes.pop(0) if codes else 0
                 at = (code, -1) if code else self._append((topic, number), bytes(records))
                 told.append((number, *at, -1, 0))
-                code = 0
             topics.append((topic, told))
         if fault is LOST_AFTER:
             raise KafkaConnectionError("lost")
@@ -165,6 +167,49 @@ def test_what_never_will_land_raises_and_the_rest_lands():
     assert len(brokers.requests) == 1
 
 
+def test_what_never_will_land_is_told_while_the_rest_is_appended_again():
+    brokers = Brokers([TOO_LARGE + MOVED, *[MOVED] * 10_000])
+
+    async def work(appending, producer):
+        refused, other = (appending.append(batch_of(producer, b"1"), FIRST, one) for one in (0, 1))
+        with pytest.raises(MessageSizeTooLargeError):
+            await refused
+        assert not other.done()
+        brokers.faults.clear()
+        return await other
+
+    assert run(brokers, work) == 0
+
+
+def test_nothing_is_taken_once_all_is_finished():
+    async def work(appending, producer):
+        await appending.finish()
+        with pytest.raises(ProducerClosed):
+            appending.append(batch_of(producer, b"1"), FIRST, 0)
+
+    run(Brokers(), work)
+
+
+def test_what_no_topic_takes_stops_no_other():
+    brokers = Brokers(leaders={FIRST: [None, 1], SECOND: None})
+
+    async def work(appending, producer):
+        known = producer.client._wait_on_metadata
+
+        async def know(topic):
+            if topic == SECOND:
+                raise UnknownTopicOrPartitionError
+            return await known(topic)
+
+        producer.client._wait_on_metadata = know
+        given = [appending.append(batch_of(producer, b"1"), one, 0) for one in (FIRST, SECOND)]
+        return await asyncio.gather(*given, return_exceptions=True)
+
+    landed, error = run(brokers, work)
+    assert landed == 0
+    assert isinstance(error, UnknownTopicOrPartitionError)
+
+
 def test_what_has_no_leader_waits_for_one():
     brokers = Brokers(leaders={FIRST: [None, None, -1, 3], SECOND: 2})
 
@@ -177,8 +222,9 @@ def test_what_has_no_leader_waits_for_one():
     assert brokers.updates
 
 
-def test_numbers_begin_again_at_the_end_of_all_numbers():
-    brokers = Brokers([GOOD, LOST_AFTER])
+@pytest.mark.parametrize("leaders", [{}, {FIRST: [1, None, 1, 1, 1, 1]}])
+def test_numbers_begin_again_at_the_end_of_all_numbers(leaders):
+    brokers = Brokers([GOOD, LOST_AFTER], leaders=leaders)
 
     async def work(appending, producer):
         producer._txn_manager._sequence_numbers[TopicPartition(FIRST, 0)] = SEQUENCES - 3
