@@ -2,7 +2,8 @@
 
 aiokafka queues a batch, wakes a task that looks at every partition, makes a task for each
 request, and has three futures for each batch. What does not go well, an error or a partition
-without a leader, is left to it: it appends again, under the same numbers, until a batch stands or never will.
+without a leader, is left to it: it appends again, under the same numbers, until a batch stands
+or never will.
 """
 
 import asyncio
