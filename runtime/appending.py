@@ -77,6 +77,7 @@ class Appending:
     async def _append_to(self, node: int | None, batches: Batches) -> None:
         numbers = self._producer._txn_manager._sequence_numbers
         for tp in batches:
+            # Whoever took the last ones, this way or aiokafka's, may have made it negative.
             numbers[tp] %= SEQUENCES
         try:
             if node in NOWHERE:
@@ -100,7 +101,7 @@ class Appending:
         by_topic: defaultdict[str, list[tuple[int, Any]]] = defaultdict(list)
         for tp, (batch, _) in batches.items():
             first = numbers.sequence_number(tp)
-            numbers._sequence_numbers[tp] = (first + batch.record_count()) % SEQUENCES
+            numbers.increment_sequence_number(tp, batch.record_count())
             batch._set_producer_state(numbers.producer_id, numbers.producer_epoch, first)
             by_topic[tp.topic].append((tp.partition, batch._build()))
         return ProduceRequest(
