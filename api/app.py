@@ -43,6 +43,7 @@ from api.views.redis import RedisView
 from api.watching import Watching
 from models import topics
 from models.reference import Catalog
+from runtime.priority import come_first
 from runtime.records import Fetched
 
 log = logging.getLogger(__name__)
@@ -124,16 +125,25 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(following.run()), filler.ended]
         for task in tasks:
             task.add_done_callback(_end_process)
+        first = asyncio.create_task(_come_first(settings, following))
         try:
             yield
         finally:
+            first.cancel()
             for task in tasks:
                 task.remove_done_callback(_end_process)
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(first, *tasks, return_exceptions=True)
             await producing.stop()
             await archive.stop()
             await view.close()
+
+
+async def _come_first(settings: Settings, following: Following) -> None:
+    """Filling the view is long work that nobody's answer waits for yet."""
+    if settings.api_realtime:
+        await following.ready.wait()
+        await come_first()
 
 
 def _taker(catalog: Catalog, topic: str, watching: Watching) -> Taker:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Coroutine, Iterable
@@ -26,6 +28,13 @@ from tests.pipeline import key_of, received, topic_of
 T = TypeVar("T")
 
 SETTLE_SECONDS = 60.0
+
+
+def may_be_real_time() -> bool:
+    """Whether the system permits a process of ours to run before all that is not real-time."""
+    tried = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+    command = [sys.executable, "-c", tried]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 class Harness:

@@ -9,9 +9,9 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -74,7 +74,7 @@ async def _run(plan: day.Day, seconds: float, folder: Path, service: Service) ->
     await _caught_up(service.url)
     for watcher in watchers:
         say(f"channel {watcher.channel}: {watcher.changes:,} allocation changes came live by SSE")
-    code = _check(record, service.url)
+    code = await _check(record, service.url)
     say(f"  sales lines: {plan.lines:,}")
     if os.environ.get("ONCE") == "1":
         return code
@@ -199,15 +199,24 @@ async def _caught_up(url: str) -> None:
             await asyncio.sleep(0.02)
 
 
-def _check(record: Path, url: str) -> int:
+async def _check(record: Path, url: str) -> int:
     """The plain sum against every row; its last line and exit code are the verdict."""
     if os.environ.get("DEMO_SABOTAGE") == "1":
         record = _sabotaged(record)
     say("check: every bucket of every row over HTTP, against a plain sum of what was sent")
     command = [sys.executable, check.__file__, str(record), url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(done.stdout + done.stderr, end="", flush=True)
-    return done.returncode
+    # In a session of its own, so that Ctrl-C ends it through the demo only.
+    checking = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    try:
+        told, _ = await checking.communicate()
+    except asyncio.CancelledError:
+        checking.kill()
+        await checking.wait()
+        raise
+    print(told.decode(), end="", flush=True)
+    return await checking.wait()
 
 
 def _sabotaged(record: Path) -> Path:

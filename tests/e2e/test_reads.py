@@ -8,6 +8,7 @@ import pytest
 
 from local.processes import wait_until
 from tests import builders as b
+from tests.harness import may_be_real_time
 
 FIELDS = {
     "sku",
@@ -194,6 +195,12 @@ def test_operations_endpoints_answer(stocked):
     paths = stocked.get("/openapi.json").json()["paths"]
     assert "/v1/availability/{sku}/{location}" in paths
     assert stocked.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize(("wanted", "first"), [("true", may_be_real_time()), ("false", False)])
+def test_a_front_comes_first_where_it_may_unless_told_not_to(harness, wanted, first):
+    harness.service.start_api(ONHAND_API_REALTIME=wanted)
+    assert f"onhand_api_realtime {float(first)}" in harness.get("/metrics").text
 
 
 def test_a_query_that_takes_the_long_way_is_answered_the_same(stocked):

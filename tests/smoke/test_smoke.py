@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -39,6 +40,26 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
     done = run(["examples.demo"], DEMO_SABOTAGE="1", **SMALL)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"conservation: [1-9]\d* of \d+ rows differ", done.stdout)
+
+
+def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
+    demo = subprocess.Popen(
+        python("examples.demo"),
+        cwd=ROOT,
+        env={**os.environ, **SMALL},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with demo:
+        for line in demo.stdout:
+            if line.startswith("check:"):
+                os.killpg(demo.pid, signal.SIGINT)
+                break
+        told = demo.stdout.read()
+    assert demo.returncode == 130, told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(
