@@ -43,7 +43,7 @@ from api.views.redis import RedisView
 from api.watching import Watching
 from models import topics
 from models.reference import Catalog
-from runtime.priority import come_first
+from runtime.priority import ANSWERS, come_first
 from runtime.records import Fetched
 
 log = logging.getLogger(__name__)
@@ -141,9 +141,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _come_first(settings: Settings, following: Following) -> None:
     """Filling the view is long work that nobody's answer waits for yet."""
-    if settings.api_realtime:
+    if settings.realtime:
         await following.ready.wait()
-        await come_first()
+        await come_first(ANSWERS)
 
 
 def _taker(catalog: Catalog, topic: str, watching: Watching) -> Taker:

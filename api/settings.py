@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     decision_seconds: float = Field(
         2.0, gt=0, description="seconds a reservation waits for its decision before 202"
     )
-    api_realtime: bool = Field(
+    realtime: bool = Field(
         True,
         description="run before all that is not real-time, where the system permits it "
         "(Linux: CAP_SYS_NICE or RLIMIT_RTPRIO), but never for a tenth of a second without a pause",

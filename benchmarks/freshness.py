@@ -36,7 +36,7 @@ def run(rates: list[int], seconds: float, burst: int, *, least: bool = False) ->
     """Run the case, with the least that Python can do in the service's place if so asked."""
     with (
         scratch("bench") as folder,
-        kafka() as bootstrap,
+        kafka(first=True) as bootstrap,
         running(bootstrap, folder, PREFIX, least=least) as system,
     ):
         return uvloop.run(_run(rates, seconds, burst, bootstrap, system))

@@ -26,7 +26,7 @@ from benchmarks.system import PARTITIONS, System, running
 from local.kafka import kafka
 from local.processes import Process, python, scratch, started
 from models import topics
-from runtime.priority import come_first, comes_first
+from runtime.priority import ANSWERS, come_first, comes_first
 
 PREFIX: Final = "bench."
 ROWS: Final = 20_000
@@ -46,7 +46,7 @@ def run(rate: int, seconds: float, ingest: int, *, least: bool = False) -> dict[
     """
     with (
         scratch("bench") as folder,
-        kafka() as bootstrap,
+        kafka(first=True) as bootstrap,
         running(bootstrap, folder, PREFIX, least=least) as system,
     ):
         return uvloop.run(_run(rate, seconds, ingest, bootstrap, folder, system))
@@ -68,7 +68,7 @@ async def _run(
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
         collector.settle()
-        first = asyncio.create_task(come_first())
+        first = asyncio.create_task(come_first(ANSWERS))
         stack.callback(first.cancel)
         # By then the broker's hot code is compiled.
         await _measure(system.url, rate, WARM_TIMES * seconds)

@@ -61,6 +61,7 @@ def _least(bootstrap: str, folder: Path, prefix: str, stack: ExitStack) -> Syste
         "PEER_NAME": name,
         "PEER_INPUTS": ",".join(inputs),
         "PEER_PARTITIONS": str(PARTITIONS),
+        "PEER_REALTIME": "1",
     }
     asyncio.run(create([one.format(name=name) for one in LEAST.topics], bootstrap, PARTITIONS))
     process = Process(LEAST.case, LEAST.command(), folder / "least", environ)

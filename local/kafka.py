@@ -17,6 +17,7 @@ from local.processes import (
     Process,
     free_port,
     listens,
+    python,
     scratch,
     wait_until,
 )
@@ -50,8 +51,11 @@ _NOTHING: Final = (
 
 
 @contextmanager
-def kafka() -> Iterator[str]:
+def kafka(*, first: bool = False) -> Iterator[str]:
     """Bootstrap servers of a running Kafka; what was started is stopped afterwards.
+
+    With `first`, a JVM of ours runs before all that is not real-time, where that is permitted: in
+    place of one that has a machine of its own.
 
     Raises LocalError where there is no way to have one.
     """
@@ -62,7 +66,7 @@ def kafka() -> Iterator[str]:
         with _by_compose() as bootstrap:
             yield bootstrap
     elif jars_can_run():
-        with _by_jars() as bootstrap:
+        with _by_jars(first=first) as bootstrap:
             yield bootstrap
     else:
         raise LocalError(_NOTHING)
@@ -109,13 +113,13 @@ def _by_compose() -> Iterator[str]:
 
 
 @contextmanager
-def _by_jars() -> Iterator[str]:
-    with brokers(1) as (broker,):
+def _by_jars(*, first: bool) -> Iterator[str]:
+    with brokers(1, first=first) as (broker,):
         yield broker.bootstrap
 
 
 @contextmanager
-def brokers(number: int, heap: str = "1g") -> Iterator[list["Broker"]]:
+def brokers(number: int, heap: str = "1g", *, first: bool = False) -> Iterator[list["Broker"]]:
     """Running brokers of one cluster, each a JVM of ours; stopped afterwards.
 
     Raises LocalError where Java or Maven is missing, or one does not come up.
@@ -126,7 +130,7 @@ def brokers(number: int, heap: str = "1g") -> Iterator[list["Broker"]]:
     with scratch("kafka") as folder, ExitStack() as stack:
         identity = _java_says(classpath, "kafka.tools.StorageTool", "random-uuid")
         ports = [(free_port(), free_port()) for _ in range(number)]
-        made = [Broker(node, ports, folder, classpath, heap) for node in range(number)]
+        made = [Broker(node, ports, folder, classpath, heap, first=first) for node in range(number)]
         for broker in made:
             broker.format(identity)
             broker.launch()
@@ -140,7 +144,14 @@ class Broker:
     """A broker and controller in a JVM of its own, which may fail in every way."""
 
     def __init__(
-        self, node: int, ports: list[tuple[int, int]], folder: Path, classpath: str, heap: str
+        self,
+        node: int,
+        ports: list[tuple[int, int]],
+        folder: Path,
+        classpath: str,
+        heap: str,
+        *,
+        first: bool = False,
     ) -> None:
         """`ports` are those of brokers and controllers, by node."""
         self._port = ports[node][0]
@@ -148,7 +159,8 @@ class Broker:
         self._properties.write_text(_properties(node, ports, folder / f"logs-{node}"))
         self._classpath = classpath
         self._output = folder / f"out-{node}"
-        self._command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
+        command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
+        self._command = [*python("local.first"), *command] if first else command
         self._process: Process | None = None
 
     @property

@@ -16,19 +16,22 @@ AT_ONCE_SECONDS: Final = 0.1
 AGAIN_SECONDS: Final = 1.0
 """So often it is tried to come first, after too long without a pause."""
 
-_LOWEST: Final = 1
-"""Of real-time priorities: before all that has none, after all that has one."""
+ANSWERS: Final = 2
+"""The real-time priority of who answers."""
+
+ROWS: Final = 1
+"""The real-time priority of who makes rows: before all that has none."""
 
 _PAUSE_SECONDS: Final = 0.00005
 
 _NICEST: Final = 19
 
 
-async def come_first() -> None:
+async def come_first(priority: int) -> None:
     """Run the main thread before all that is not real-time, for as long as it leaves pauses.
 
     One that has had a processor for AT_ONCE_SECONDS without a pause takes its turn among the
-    others, and tries again after AGAIN_SECONDS: a flood of requests stops nobody else
+    others, and tries again after AGAIN_SECONDS: a flood of requests or a backlog stops nobody else
     (getrlimit(2), RLIMIT_RTTIME). Threads and processes that it starts are not included. Returns
     where the system does not permit it (Linux does with CAP_SYS_NICE or RLIMIT_RTPRIO: sched(7)),
     or where it was started that way.
@@ -40,7 +43,7 @@ async def come_first() -> None:
     try:
         while True:
             if not comes_first():
-                _begin(before[1])
+                _begin(priority, before[1])
             await asyncio.sleep(AGAIN_SECONDS)
     except (OSError, ValueError):
         return
@@ -51,10 +54,10 @@ async def come_first() -> None:
             _schedule(os.SCHED_OTHER, 0)
 
 
-def _begin(most: int) -> None:
+def _begin(priority: int, most: int) -> None:
     """Come first, with a limit that may be raised to `most`. Raises OSError, ValueError."""
     if sys.platform == "linux":
-        _schedule(os.SCHED_RR, _LOWEST)
+        _schedule(os.SCHED_RR, priority)
         # Linux goes on counting where it was, until there is a pause.
         time.sleep(_PAUSE_SECONDS)
         limit = round(AT_ONCE_SECONDS * 1e6), most

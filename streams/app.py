@@ -1,5 +1,6 @@
 """The composition root of a worker's process: a Faust app, an agent and a table per stage."""
 
+import asyncio
 import logging
 import os
 import threading
@@ -12,6 +13,7 @@ import faust
 from faust.stores import STORES
 
 from models.instants import Instant
+from runtime.priority import ROWS, come_first
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY, tick
 from streams.engine import transport
@@ -41,6 +43,7 @@ class App(faust.App):  # type: ignore[misc]
     ticks: Sender
     references: References
     shutdown_seconds: float
+    realtime: bool
 
     def _create_directories(self) -> None:
         """None: rows are kept in memory, and where a worker is started may be read-only."""
@@ -49,6 +52,8 @@ class App(faust.App):  # type: ignore[misc]
         await self.references.start()
         await self.flow.start()
         await self.ticks.start()
+        if self.realtime:
+            self._first = asyncio.create_task(come_first(ROWS))
         await super().on_start()
 
     async def stop(self) -> None:
@@ -102,6 +107,7 @@ def create_app(settings: Settings, stages: Collection[str], pressure: Pressure) 
     engine = app.flow = Engine(settings, lambda: app.consumer)
     app.ticks = Sender(settings.kafka, "onhand-ticks", Failpoints())
     app.shutdown_seconds = settings.shutdown_seconds
+    app.realtime = settings.realtime
     trust_origins = settings.unsafe_without != "origins"
     routing = Routing(settings)
     app.references = References(settings)

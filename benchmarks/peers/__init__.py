@@ -1,7 +1,8 @@
 """The benchmark's two stages in other systems; each module is a program of its own.
 
 All take their work from the environment: PEER_KAFKA, PEER_NAME (its consumer group),
-PEER_INPUTS (topics, comma-separated), PEER_PARTITIONS, PEER_FOLDER (for local state).
+PEER_INPUTS (topics, comma-separated), PEER_PARTITIONS, PEER_FOLDER (for local state),
+PEER_REALTIME (1: run before all that is not real-time; the least alone does).
 """
 
 import os
@@ -11,6 +12,7 @@ KAFKA: Final = os.environ.get("PEER_KAFKA", "")
 NAME: Final = os.environ.get("PEER_NAME", "")
 INPUTS: Final = os.environ.get("PEER_INPUTS", "").split(",")
 PARTITIONS: Final = int(os.environ.get("PEER_PARTITIONS", "4"))
+REALTIME: Final = os.environ.get("PEER_REALTIME") == "1"
 FOLDER: Final = os.environ.get("PEER_FOLDER", "")
 
 PER_UNIT: Final = {

@@ -41,6 +41,7 @@ from models.stock import (
 )
 from runtime.fetching import WORKER_REST, pace
 from runtime.preparing import prepare
+from runtime.priority import ROWS, come_first
 
 MOVEMENTS: Final = f"{peers.NAME}-movements"
 SOURCES: Final = f"{peers.NAME}-sources-changelog"
@@ -282,7 +283,12 @@ async def send(producer: AIOKafkaProducer, outputs: Outputs) -> None:
 
 def _run(stage: type[Intake] | type[Inventory]) -> None:
     gc.disable()
-    uvloop.run(work(stage()))
+    uvloop.run(_run_together(stage()))
+
+
+async def _run_together(stage: Intake | Inventory) -> None:
+    first = [come_first(ROWS)] if peers.REALTIME else []
+    await asyncio.gather(work(stage), *first)
 
 
 def main() -> None:

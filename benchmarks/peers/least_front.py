@@ -11,6 +11,7 @@ from benchmarks import peers
 from benchmarks.peers.least import STOCK
 from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
+from runtime.priority import ANSWERS, come_first
 
 _PREFIX: Final = "/v1/availability/"
 _HEADERS: Final = [(b"content-length", b"0")]
@@ -41,8 +42,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "lifespan":
         await receive()
         following = asyncio.create_task(follow())
+        first = asyncio.create_task(come_first(ANSWERS))
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        first.cancel()
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following

@@ -1,7 +1,10 @@
 """Reading over HTTP: shapes, caching, misses, freshness, sources, channels and their stream."""
 
 import json
+import os
+import sys
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -198,9 +201,17 @@ def test_operations_endpoints_answer(stocked):
 
 
 @pytest.mark.parametrize(("wanted", "first"), [("true", may_be_real_time()), ("false", False)])
-def test_a_front_comes_first_where_it_may_unless_told_not_to(harness, wanted, first):
-    harness.service.start_api(ONHAND_API_REALTIME=wanted)
+def test_front_and_worker_come_first_where_they_may_unless_told_not_to(harness, wanted, first):
+    worker = harness.service.start_worker(ONHAND_REALTIME=wanted)
+    harness.service.start_api(ONHAND_REALTIME=wanted)
+    harness.send(b.count("hh", 1, "00:00", 5))
+    harness.settle()
     assert f"onhand_api_realtime {float(first)}" in harness.get("/metrics").text
+    if sys.platform == "linux":
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        policies = {os.sched_getscheduler(int(child)) for child in children}
+        real_time = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        assert policies == {real_time if first else os.SCHED_OTHER}
 
 
 def test_a_query_that_takes_the_long_way_is_answered_the_same(stocked):

@@ -21,7 +21,7 @@ def says(program: str) -> list[str]:
     """The lines that a program prints which has `first`, a task that comes first."""
     around = f"""
 import asyncio, os, resource, subprocess, sys, time
-from runtime.priority import come_first, comes_first
+from runtime.priority import ROWS, come_first, comes_first
 
 async def until(wanted):
     async with asyncio.timeout(10):
@@ -34,7 +34,7 @@ def burn():
         pass
 
 async def main():
-    first = asyncio.create_task(come_first())
+    first = asyncio.create_task(come_first(ROWS))
 {program}
 asyncio.run(main())
 """
@@ -93,7 +93,7 @@ def test_one_that_was_started_real_time_is_left_as_it_is():
     assert says("""
     first.cancel()
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(7))
-    await come_first()
+    await come_first(ROWS)
     print(os.sched_getscheduler(0) == os.SCHED_FIFO, os.sched_getparam(0).sched_priority)
 """) == ["True 7"]
 
@@ -114,6 +114,6 @@ def test_where_it_is_not_permitted_nothing_changes():
     def refuse(*arguments):
         raise PermissionError(1, "Operation not permitted")
     os.sched_setscheduler = refuse
-    await asyncio.wait_for(come_first(), 5)
+    await asyncio.wait_for(come_first(ROWS), 5)
     print(comes_first())
 """) == ["False"]
