@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.state import state_of
 from api.views.base import ViewUnavailableError
-from runtime.priority import comes_first
+from runtime.priority import is_real_time
 
 router = APIRouter(tags=["operations"])
 
@@ -26,7 +26,7 @@ _ROWS = Gauge("onhand_view_stock_rows", "Stock rows in the view")
 _ARCHIVE = Gauge("onhand_archive_waiting_rows", "Rows that the archive has not taken yet")
 _READY = Gauge("onhand_view_ready", "1 once the view has what stood in the logs at the start")
 
-_FIRST = Gauge("onhand_api_realtime", "1 while the front runs before all that is not real-time")
+_REAL_TIME = Gauge("onhand_api_realtime", "1 while the front is real-time to the system")
 
 
 _requests = cache(_REQUESTS.labels)
@@ -71,5 +71,5 @@ async def metrics(request: Request) -> Response:
     _LAG.set(time.time() - matched_at if matched_at is not None else float("inf"))
     _ARCHIVE.set(state.archive_waiting())
     _READY.set(state.following.ready.is_set())
-    _FIRST.set(comes_first())
+    _REAL_TIME.set(is_real_time())
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

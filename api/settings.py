@@ -23,9 +23,9 @@ class Settings(BaseSettings):
         2.0, gt=0, description="seconds a reservation waits for its decision before 202"
     )
     realtime: bool = Field(
-        True,
-        description="run before all that is not real-time, where the system permits it "
-        "(Linux: CAP_SYS_NICE or RLIMIT_RTPRIO), but never for a tenth of a second without a pause",
+        False,
+        description="run before all that is not real-time, where the system permits it (Linux: "
+        "CAP_SYS_NICE or RLIMIT_RTPRIO), with half a processor at most",
     )
     max_body_bytes: int = Field(16_000_000, ge=1024, description="bytes of a request at most")
     max_query: int = Field(1_000, ge=1, description="items of one availability query at most")

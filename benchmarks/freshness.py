@@ -32,12 +32,17 @@ STEADY: Final = 3 * BESIDE
 BURST_STORE: Final = "burst-store"
 
 
-def run(rates: list[int], seconds: float, burst: int, *, least: bool = False) -> dict[str, Any]:
-    """Run the case, with the least that Python can do in the service's place if so asked."""
+def run(
+    rates: list[int], seconds: float, burst: int, *, least: bool = False, realtime: bool = False
+) -> dict[str, Any]:
+    """Run the case, with the least that Python can do in the service's place if so asked.
+
+    With `realtime`, service and broker are real-time where permitted.
+    """
     with (
         scratch("bench") as folder,
-        kafka(first=True) as bootstrap,
-        running(bootstrap, folder, PREFIX, least=least) as system,
+        kafka(realtime=realtime) as bootstrap,
+        running(bootstrap, folder, PREFIX, least=least, realtime=realtime) as system,
     ):
         return uvloop.run(_run(rates, seconds, burst, bootstrap, system))
 
@@ -52,7 +57,11 @@ async def _run(
         Sending(bootstrap, system.url, PREFIX, PARTITIONS) as sending,
         system.lag as lag,
     ):
-        figures: dict[str, Any] = {"case": "freshness", "system": system.name}
+        figures: dict[str, Any] = {
+            "case": "freshness",
+            "system": system.name,
+            "realtime": system.realtime,
+        }
         figures["partitions"] = PARTITIONS
         # As long as it is measured: by then the broker's hot code is compiled.
         await sending.at(warming, seconds, load)

@@ -60,12 +60,7 @@ async def measure(
 
     Raises BenchmarkError where its rows are not what the workload comes to.
     """
-    # As all peers run: no more of a processor than the others get.
-    environ = {
-        "ONHAND_PARTITIONS": str(partitions),
-        "ONHAND_COMMIT_MS": str(COMMIT_MS),
-        "ONHAND_REALTIME": "false",
-    }
+    environ = {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
     with Service(bootstrap, folder, prefix=prefix, environ=environ) as service:
         service.create_topics()
         await produce(backlog, bootstrap, prefix, partitions)

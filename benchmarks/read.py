@@ -1,9 +1,10 @@
 """How long a read of one key takes, seen by a client over HTTP at a steady rate.
 
 Requests leave on schedule, whatever the answers do, each on a connection of its own or an
-idle one: a slow answer holds none of the others up, so none hides it. The client comes first where
-that is permitted: what it waits for a processor is not the service's, which has clients elsewhere.
-The same is asked of a bare ASGI app that returns constant bytes, served as uvicorn serves any.
+idle one: a slow answer holds none of the others up, so none hides it. With `realtime` the client
+is real-time, where that is permitted: what it waits for a processor is not the service's, which has
+clients elsewhere. The same is asked of a bare ASGI app that returns constant bytes, served as
+uvicorn serves any.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from benchmarks.system import PARTITIONS, System, running
 from local.kafka import kafka
 from local.processes import Process, python, scratch, started
 from models import topics
-from runtime.priority import ANSWERS, come_first, comes_first
+from runtime.priority import ANSWERS, come_first, is_real_time
 
 PREFIX: Final = "bench."
 ROWS: Final = 20_000
@@ -38,16 +39,18 @@ WARM_SECONDS: Final = 2.0
 """The same of the bare app."""
 
 
-def run(rate: int, seconds: float, ingest: int, *, least: bool = False) -> dict[str, Any]:
+def run(
+    rate: int, seconds: float, ingest: int, *, least: bool = False, realtime: bool = False
+) -> dict[str, Any]:
     """Run the case, with `ingest` events a second coming in meanwhile; returns its figures.
 
     With `least`, of the least that Python can do in the service's place: no rows but keys, and
-    empty answers.
+    empty answers. With `realtime`, service, client and broker are real-time where permitted.
     """
     with (
         scratch("bench") as folder,
-        kafka(first=True) as bootstrap,
-        running(bootstrap, folder, PREFIX, least=least) as system,
+        kafka(realtime=realtime) as bootstrap,
+        running(bootstrap, folder, PREFIX, least=least, realtime=realtime) as system,
     ):
         return uvloop.run(_run(rate, seconds, ingest, bootstrap, folder, system))
 
@@ -68,18 +71,19 @@ async def _run(
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
         collector.settle()
-        first = asyncio.create_task(come_first(ANSWERS))
-        stack.callback(first.cancel)
+        if system.realtime:
+            first = asyncio.create_task(come_first(ANSWERS))
+            stack.callback(first.cancel)
         # By then the broker's hot code is compiled.
         await _measure(system.url, rate, WARM_TIMES * seconds)
         latencies, wrong = await _measure(system.url, rate, seconds)
         await _measure(bare, rate, WARM_SECONDS)
         at_least, _ = await _measure(bare, rate, seconds)
-        client = "before others" if comes_first() else "as others"
+        realtime = is_real_time()
     return {
         "case": "read",
         "system": system.name,
-        "client_runs": client,
+        "realtime": realtime,
         "requests": len(latencies),
         "requests_per_second": rate,
         "ingested_per_second": ingest,

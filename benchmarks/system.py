@@ -26,34 +26,44 @@ class System:
     url: str
     environ: Mapping[str, str]
     lag: Lag
+    realtime: bool
     digest: Callable[[], str | None]
 
 
 @contextmanager
-def running(bootstrap: str, folder: Path, prefix: str, *, least: bool) -> Iterator[System]:
+def running(
+    bootstrap: str, folder: Path, prefix: str, *, least: bool, realtime: bool
+) -> Iterator[System]:
     """A worker and a front, or two bare loops and a bare front over the same inputs."""
-    environ = {"ONHAND_PARTITIONS": str(PARTITIONS)}
+    environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_REALTIME": str(realtime)}
     with (
         Service(bootstrap, folder, prefix=prefix, environ=environ) as service,
         ExitStack() as stack,
     ):
         service.create_topics()
         if least:
-            yield _least(bootstrap, folder, prefix, stack)
+            yield _least(bootstrap, folder, prefix, stack, realtime=realtime)
         else:
-            yield _onhand(bootstrap, prefix, service)
+            yield _onhand(bootstrap, prefix, service, realtime=realtime)
 
 
-def _onhand(bootstrap: str, prefix: str, service: Service) -> System:
+def _onhand(bootstrap: str, prefix: str, service: Service, *, realtime: bool) -> System:
     service.start_worker()
     service.start_api()
     lag = service_lag(bootstrap, prefix)
     return System(
-        "Onhand", service.url, service.environ, lag, lambda: str(service.digest()["digest"])
+        "Onhand",
+        service.url,
+        service.environ,
+        lag,
+        realtime,
+        lambda: str(service.digest()["digest"]),
     )
 
 
-def _least(bootstrap: str, folder: Path, prefix: str, stack: ExitStack) -> System:
+def _least(
+    bootstrap: str, folder: Path, prefix: str, stack: ExitStack, *, realtime: bool
+) -> System:
     name = f"{prefix}least"
     inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
     environ = {
@@ -61,7 +71,7 @@ def _least(bootstrap: str, folder: Path, prefix: str, stack: ExitStack) -> Syste
         "PEER_NAME": name,
         "PEER_INPUTS": ",".join(inputs),
         "PEER_PARTITIONS": str(PARTITIONS),
-        "PEER_REALTIME": "1",
+        "PEER_REALTIME": str(int(realtime)),
     }
     asyncio.run(create([one.format(name=name) for one in LEAST.topics], bootstrap, PARTITIONS))
     process = Process(LEAST.case, LEAST.command(), folder / "least", environ)
@@ -69,4 +79,4 @@ def _least(bootstrap: str, folder: Path, prefix: str, stack: ExitStack) -> Syste
     server = [*UVICORN, "benchmarks.peers.least_front:app"]
     url, _ = serve("least front", server, environ, folder, stack)
     lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
-    return System(LEAST.case, url, environ, lag, lambda: None)
+    return System(LEAST.case, url, environ, lag, realtime, lambda: None)

@@ -51,11 +51,11 @@ _NOTHING: Final = (
 
 
 @contextmanager
-def kafka(*, first: bool = False) -> Iterator[str]:
+def kafka(*, realtime: bool = False) -> Iterator[str]:
     """Bootstrap servers of a running Kafka; what was started is stopped afterwards.
 
-    With `first`, a JVM of ours runs before all that is not real-time, where that is permitted: in
-    place of one that has a machine of its own.
+    With `realtime`, a JVM of ours is real-time, where that is permitted: in place of one that has
+    a machine of its own.
 
     Raises LocalError where there is no way to have one.
     """
@@ -66,7 +66,7 @@ def kafka(*, first: bool = False) -> Iterator[str]:
         with _by_compose() as bootstrap:
             yield bootstrap
     elif jars_can_run():
-        with _by_jars(first=first) as bootstrap:
+        with _by_jars(realtime=realtime) as bootstrap:
             yield bootstrap
     else:
         raise LocalError(_NOTHING)
@@ -113,13 +113,13 @@ def _by_compose() -> Iterator[str]:
 
 
 @contextmanager
-def _by_jars(*, first: bool) -> Iterator[str]:
-    with brokers(1, first=first) as (broker,):
+def _by_jars(*, realtime: bool) -> Iterator[str]:
+    with brokers(1, realtime=realtime) as (broker,):
         yield broker.bootstrap
 
 
 @contextmanager
-def brokers(number: int, heap: str = "1g", *, first: bool = False) -> Iterator[list["Broker"]]:
+def brokers(number: int, heap: str = "1g", *, realtime: bool = False) -> Iterator[list["Broker"]]:
     """Running brokers of one cluster, each a JVM of ours; stopped afterwards.
 
     Raises LocalError where Java or Maven is missing, or one does not come up.
@@ -130,7 +130,10 @@ def brokers(number: int, heap: str = "1g", *, first: bool = False) -> Iterator[l
     with scratch("kafka") as folder, ExitStack() as stack:
         identity = _java_says(classpath, "kafka.tools.StorageTool", "random-uuid")
         ports = [(free_port(), free_port()) for _ in range(number)]
-        made = [Broker(node, ports, folder, classpath, heap, first=first) for node in range(number)]
+        made = [
+            Broker(node, ports, folder, classpath, heap, realtime=realtime)
+            for node in range(number)
+        ]
         for broker in made:
             broker.format(identity)
             broker.launch()
@@ -151,7 +154,7 @@ class Broker:
         classpath: str,
         heap: str,
         *,
-        first: bool = False,
+        realtime: bool = False,
     ) -> None:
         """`ports` are those of brokers and controllers, by node."""
         self._port = ports[node][0]
@@ -160,7 +163,7 @@ class Broker:
         self._classpath = classpath
         self._output = folder / f"out-{node}"
         command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
-        self._command = [*python("local.first"), *command] if first else command
+        self._command = [*python("local.realtime"), *command] if realtime else command
         self._process: Process | None = None
 
     @property

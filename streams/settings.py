@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     )
     max_ttl_seconds: int = Field(86_400, ge=1, description="the most seconds a hold may ask for")
     realtime: bool = Field(
-        True,
-        description="run before all that is not real-time, where the system permits it "
-        "(Linux: CAP_SYS_NICE or RLIMIT_RTPRIO), but never for a tenth of a second without a pause",
+        False,
+        description="run before all that is not real-time, where the system permits it (Linux: "
+        "CAP_SYS_NICE or RLIMIT_RTPRIO), with half a processor at most",
     )
     shutdown_seconds: float = Field(8.0, ge=1, description="seconds after which shutdown is forced")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

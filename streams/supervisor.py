@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from runtime.priority import WORKER, give_way
+
 PROCESSES: Final = (("intake", "orders"), ("inventory",))
 """The stages of each process. Every worker of a service must have the same."""
 
@@ -60,6 +62,7 @@ def supervise(run: Callable[[Sequence[str]], None], shutdown_seconds: float) -> 
 def _run_child(parent: int, run: Callable[[Sequence[str]], None], stages: Sequence[str]) -> None:
     # In a session of its own, so that Ctrl-C reaches it through the worker only.
     os.setsid()
+    give_way(WORKER)
     die_with(parent)
     run(stages)
 

@@ -32,7 +32,7 @@ SETTLE_SECONDS = 60.0
 
 def may_be_real_time() -> bool:
     """Whether the system permits a process of ours to run before all that is not real-time."""
-    tried = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+    tried = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))"
     command = [sys.executable, "-c", tried]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 

@@ -2,7 +2,7 @@
 
 All take their work from the environment: PEER_KAFKA, PEER_NAME (its consumer group),
 PEER_INPUTS (topics, comma-separated), PEER_PARTITIONS, PEER_FOLDER (for local state),
-PEER_REALTIME (1: run before all that is not real-time; the least alone does).
+PEER_REALTIME (1: be real-time where permitted; only the least is).
 """
 
 import os

@@ -41,12 +41,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
     elif scope["type"] == "lifespan":
         await receive()
-        following = asyncio.create_task(follow())
-        first = asyncio.create_task(come_first(ANSWERS))
+        work = [follow(), *([come_first(ANSWERS)] if peers.REALTIME else [])]
+        running = asyncio.gather(*work)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        first.cancel()
-        following.cancel()
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await following
+            await running
         await send({"type": "lifespan.shutdown.complete"})

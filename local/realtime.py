@@ -1,4 +1,4 @@
-"""`python -m local.first COMMAND...`: a command that runs before all that is not real-time.
+"""`python -m local.realtime COMMAND...`: a command in real time, without bounds.
 
 Where the system does not permit it, it runs like all others.
 """
