@@ -47,7 +47,7 @@ def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
     demo = subprocess.Popen(
         python("examples.demo"),
         cwd=ROOT,
-        env={**os.environ, **SMALL},
+        env={**os.environ, **SMALL, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
