@@ -7,9 +7,10 @@ import signal
 import subprocess
 import threading
 
+import psutil
 import pytest
 
-from local.processes import ROOT, python
+from local.processes import ROOT, python, wait_until
 
 
 def run(arguments, bootstrap=None, seconds=300, **environ):
@@ -43,6 +44,14 @@ def test_the_demo_fails_where_one_event_is_hidden_from_its_check():
     assert re.search(r"conservation: [1-9]\d* of \d+ rows differ", done.stdout)
 
 
+def checks(demo):
+    """Whether the demo's check has been at work for a while."""
+    found = [
+        one for one in psutil.Process(demo).children() if "check.py" in " ".join(one.cmdline())
+    ]
+    return any(one.cpu_times().user > 0.1 for one in found)
+
+
 def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
     demo = subprocess.Popen(
         python("examples.demo"),
@@ -58,6 +67,7 @@ def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
         give_up.start()
         for line in demo.stdout:
             if line.startswith("check:"):
+                wait_until(lambda: checks(demo.pid), 30, "the check runs")
                 os.killpg(demo.pid, signal.SIGINT)
                 break
         told = demo.stdout.read()
