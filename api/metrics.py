@@ -25,7 +25,6 @@ _LAG = Gauge("onhand_view_lag_seconds", "Time since the view last matched the lo
 _ROWS = Gauge("onhand_view_stock_rows", "Stock rows in the view")
 _ARCHIVE = Gauge("onhand_archive_waiting_rows", "Rows that the archive has not taken yet")
 _READY = Gauge("onhand_view_ready", "1 once the view has what stood in the logs at the start")
-
 _REAL_TIME = Gauge("onhand_api_realtime", "1 while the front is real-time to the system")
 
 
