@@ -60,6 +60,24 @@ def test_one_that_leaves_no_pause_takes_its_turn_and_is_real_time_again():
 """) == ["False", "False", "False"]
 
 
+@needs_permission
+def test_one_that_is_real_time_again_has_its_whole_time_again():
+    assert says("""
+    from runtime import priority
+    await until(True)
+    burn()
+    begin = priority._begin
+    def begin_and_work(given):
+        begin(given)
+        ends = time.process_time() + 0.03
+        while time.process_time() < ends:
+            pass
+        print(is_real_time())
+    priority._begin = begin_and_work
+    await until(True)
+""") == ["True"]
+
+
 def busy(milliseconds: int, pause: int, done: str) -> str:
     return f"""
     await until(True)
