@@ -21,7 +21,7 @@ from benchmarks.compare import run as compare_case
 from local.processes import LocalError, end_on_sigterm
 
 LEAST: Final = "the least that Python can do, in Onhand's place"
-REALTIME: Final = "real-time where the system permits it: what is measured, broker, reading client"
+REALTIME: Final = "real-time where permitted: what is measured, broker, who sends and asks"
 
 RESULTS: Final = str(Path(__file__).parent / "results")
 

@@ -1,10 +1,8 @@
 """How long a read of one key takes, seen by a client over HTTP at a steady rate.
 
 Requests leave on schedule, whatever the answers do, each on a connection of its own or an
-idle one: a slow answer holds none of the others up, so none hides it. With `realtime` the client
-is real-time, where that is permitted: what it waits for a processor is not the service's, which has
-clients elsewhere. The same is asked of a bare ASGI app that returns constant bytes, served as
-uvicorn serves any.
+idle one: a slow answer holds none of the others up, so none hides it. The same is asked of a bare
+ASGI app that returns constant bytes, served as uvicorn serves any.
 """
 
 import asyncio
@@ -23,11 +21,11 @@ from benchmarks import collector
 from benchmarks.backlog import Backlog, produce
 from benchmarks.http_client import Pool
 from benchmarks.serving import UVICORN, WEB, serve
-from benchmarks.system import PARTITIONS, System, running
+from benchmarks.system import PARTITIONS, System, coming_first, running
 from local.kafka import kafka
 from local.processes import Process, python, scratch, started
 from models import topics
-from runtime.priority import ANSWERS, come_first, is_real_time
+from runtime.priority import is_real_time
 
 PREFIX: Final = "bench."
 ROWS: Final = 20_000
@@ -71,15 +69,13 @@ async def _run(
             load = Process("load", python("benchmarks", "load", *arguments), folder / "load")
             stack.enter_context(started(load))
         collector.settle()
-        if system.realtime:
-            first = asyncio.create_task(come_first(ANSWERS))
-            stack.callback(first.cancel)
-        # By then the broker's hot code is compiled.
-        await _measure(system.url, rate, WARM_TIMES * seconds)
-        latencies, wrong = await _measure(system.url, rate, seconds)
-        await _measure(bare, rate, WARM_SECONDS)
-        at_least, _ = await _measure(bare, rate, seconds)
-        realtime = is_real_time()
+        async with coming_first(system):
+            # By then the broker's hot code is compiled.
+            await _measure(system.url, rate, WARM_TIMES * seconds)
+            latencies, wrong = await _measure(system.url, rate, seconds)
+            await _measure(bare, rate, WARM_SECONDS)
+            at_least, _ = await _measure(bare, rate, seconds)
+            realtime = is_real_time()
     return {
         "case": "read",
         "system": system.name,

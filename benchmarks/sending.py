@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -44,25 +45,19 @@ class Probe(NamedTuple):
     seconds: float
 
 
-class Sending:
-    """A paced producer over the topics of `prefix`, and the probes among what it sends."""
+class Appender:
+    """A producer of its own over the topics of `prefix`."""
 
-    def __init__(self, bootstrap: str, url: str, prefix: str, partitions: int) -> None:
-        parts = urlsplit(url)
-        self._pool = Pool(parts.hostname or "", parts.port or 80)
+    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._partitions = partitions
         self._places: dict[str, tuple[bytes, int]] = {}
-        self._probes = 0
         self._unacknowledged: set[asyncio.Future[Any]] = set()
         self._refused = 0
-        self._waiting: set[float] = set()
         self._sends = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        # What the load costs is not to be taken from what is measured.
-        prepare()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             linger_ms=0,
@@ -71,48 +66,23 @@ class Sending:
             max_request_size=8 * BATCH_BYTES,
         )
         await self._producer.start()
-        collector.settle()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await self._producer.stop()
-        self._pool.close()
 
-    async def at(
-        self,
-        rate: int,
-        seconds: float,
-        load: Iterator[Record],
-        ended: asyncio.Event | None = None,
-    ) -> list[Probe]:
-        """Send `rate` events a second for `seconds`, or until `ended`; what probes saw.
-
-        Raises BenchmarkError where the broker did not take all.
-        """
-        begun = time.perf_counter()
-        probes: list[asyncio.Task[Probe]] = []
-        sent = 0
-        with tqdm(total=int(rate * seconds), desc=f"{rate}/s", unit=" events") as bar:
-            while (now := time.perf_counter() - begun) < seconds:
-                if ended is not None and ended.is_set():
-                    break
-                due = int(now * rate) - sent
-                await self._send([next(load) for _ in range(due)])
-                sent += due
-                bar.update(due)
-                if now >= len(probes) * PROBE_SECONDS:
-                    probes.append(asyncio.create_task(self._probe()))
-                await asyncio.sleep(PACE_SECONDS)
-        await asyncio.gather(*self._unacknowledged, return_exceptions=True)
-        if self._refused:
-            raise BenchmarkError(f"{self._refused} batches of the load were refused")
-        return list(await asyncio.gather(*probes))
-
-    async def _send(self, records: list[Record]) -> None:
+    async def send(self, records: list[Record]) -> None:
+        """Send without waiting for what becomes of it."""
         # aiokafka lets batches of one partition overtake each other, and lose their acks,
         # where several tasks send at once.
         async with self._sends:
             await self._send_alone(records)
+
+    async def acknowledged(self) -> None:
+        """Wait until the broker has answered for all; BenchmarkError where it did not take all."""
+        await asyncio.gather(*self._unacknowledged, return_exceptions=True)
+        if self._refused:
+            raise BenchmarkError(f"{self._refused} batches were refused")
 
     async def _send_alone(self, records: list[Record]) -> None:
         batches: dict[tuple[str, int], Any] = {}
@@ -149,6 +119,61 @@ class Sending:
         if ack.exception() is not None:
             self._refused += 1
 
+
+class Sending:
+    """A steady load over the topics of `prefix`, and the probes beside it."""
+
+    def __init__(self, bootstrap: str, url: str, prefix: str, partitions: int) -> None:
+        parts = urlsplit(url)
+        self._pool = Pool(parts.hostname or "", parts.port or 80)
+        self._load = Appender(bootstrap, prefix, partitions)
+        # What is late behind the load's batches, in a queue of its producer, is so nowhere else.
+        self._other = Appender(bootstrap, prefix, partitions)
+        self._probes = 0
+        self._waiting: set[float] = set()
+
+    async def __aenter__(self) -> Self:
+        # What the load costs is not to be taken from what is measured.
+        prepare()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._pool.close)
+            await stack.enter_async_context(self._load)
+            await stack.enter_async_context(self._other)
+            collector.settle()
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._open.aclose()
+
+    async def at(
+        self,
+        rate: int,
+        seconds: float,
+        load: Iterator[Record],
+        ended: asyncio.Event | None = None,
+    ) -> list[Probe]:
+        """Send `rate` events a second for `seconds`, or until `ended`; what probes saw.
+
+        Raises BenchmarkError where the broker did not take all.
+        """
+        begun = time.perf_counter()
+        probes: list[asyncio.Task[Probe]] = []
+        sent = 0
+        with tqdm(total=int(rate * seconds), desc=f"{rate}/s", unit=" events") as bar:
+            while (now := time.perf_counter() - begun) < seconds:
+                if ended is not None and ended.is_set():
+                    break
+                due = int(now * rate) - sent
+                await self._load.send([next(load) for _ in range(due)])
+                sent += due
+                bar.update(due)
+                if now >= len(probes) * PROBE_SECONDS:
+                    probes.append(asyncio.create_task(self._probe()))
+                await asyncio.sleep(PACE_SECONDS)
+        await asyncio.gather(self._load.acknowledged(), self._other.acknowledged())
+        return list(await asyncio.gather(*probes))
+
     @property
     def behind(self) -> float:
         """For how many seconds the oldest probe has been waiting to be readable."""
@@ -179,7 +204,7 @@ class Sending:
                 "lines": [{"line": 1, "sku": name, "quantity": 1}],
             },
         }
-        await self._send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
+        await self._other.send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
         while not await self._is_there(f"/v1/availability/{name}/{PLACE}"):
             # Who has waited for long is asked less often, and seen late by a twentieth at most.
             waited = time.perf_counter() - begun

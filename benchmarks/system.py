@@ -1,8 +1,8 @@
 """What is measured: the service, or in its place the least that Python can do."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +14,12 @@ from local.lag import Lag, service_lag
 from local.processes import Process, started
 from local.service import Service
 from models import topics
+from runtime.priority import come_first
 
 PARTITIONS: Final = 4
+
+CLIENT: Final = 3
+"""The real-time priority of who sends and asks: before all that it asks."""
 
 
 @dataclass
@@ -80,3 +84,18 @@ def _least(
     url, _ = serve("least front", server, environ, folder, stack)
     lag = Lag(bootstrap, [name], [*inputs, LEAST.inner.format(name=name)])
     return System(LEAST.case, url, environ, lag, realtime, lambda: None)
+
+
+@asynccontextmanager
+async def coming_first(system: System) -> AsyncIterator[None]:
+    """Be real-time meanwhile, where the system is.
+
+    What who sends and asks waits for a processor is not the system's, which has producers and
+    clients elsewhere.
+    """
+    first = [asyncio.create_task(come_first(CLIENT))] if system.realtime else []
+    try:
+        yield
+    finally:
+        for one in first:
+            one.cancel()

@@ -17,10 +17,10 @@ from local.processes import (
     Process,
     free_port,
     listens,
-    python,
     scratch,
     wait_until,
 )
+from local.realtime import come_first
 
 VERSION: Final = "4.3.1"
 START_SECONDS: Final = 60.0
@@ -162,8 +162,8 @@ class Broker:
         self._properties.write_text(_properties(node, ports, folder / f"logs-{node}"))
         self._classpath = classpath
         self._output = folder / f"out-{node}"
-        command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
-        self._command = [*python("local.realtime"), *command] if realtime else command
+        self._command = _java(classpath, "kafka.Kafka", str(self._properties), heap=heap)
+        self._realtime = realtime
         self._process: Process | None = None
 
     @property
@@ -189,6 +189,8 @@ class Broker:
     def wait(self) -> None:
         """Wait until it listens. Raises LocalError."""
         wait_until(lambda: listens(self._port), START_SECONDS, "Kafka comes up", self._process)
+        if self._realtime:
+            come_first(self._running().pid)
 
     def start(self) -> None:
         """Start it and wait."""

@@ -30,7 +30,7 @@ ROWS: Final = 1
 AT_ONCE_SECONDS: Final = 0.1
 """For so long who is real-time may have a processor without a pause."""
 
-SHARE: Final = 0.5
+SHARE: Final = 0.8
 """More of a processor is for those who take their turn."""
 
 INTERVAL_SECONDS: Final = 1.0

@@ -94,8 +94,9 @@ def busy(milliseconds: int, pause: int, done: str) -> str:
 
 
 @needs_permission
-def test_one_that_leaves_pauses_goes_on_being_real_time():
-    assert says(busy(1, 9, "print('no longer')")) == ["stayed True"]
+@pytest.mark.parametrize(("milliseconds", "pause"), [(1, 9), (6, 4)])
+def test_one_that_leaves_pauses_goes_on_being_real_time(milliseconds: int, pause: int):
+    assert says(busy(milliseconds, pause, "print('no longer')")) == ["stayed True"]
 
 
 @needs_permission
