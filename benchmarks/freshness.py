@@ -27,8 +27,8 @@ from runtime.priority import is_real_time
 PREFIX: Final = "fresh."
 WARM_TIMES: Final = 2
 """So many times as long as it is measured, before all."""
-WARM_SECONDS: Final = 3.0
-"""Before each rate."""
+WARM_SECONDS: Final = 10.0
+"""At each rate before it is measured: the broker compiles anew what is called otherwise."""
 BESIDE: Final = 1_000
 """Events a second beside the burst."""
 STEADY: Final = 3 * BESIDE
