@@ -150,3 +150,25 @@ def test_where_it_is_not_permitted_that_is_told_and_nothing_changes():
     after = signal.getsignal(signal.SIGXCPU), resource.getrlimit(resource.RLIMIT_RTTIME)
     print(is_real_time(), after == before)
 """) == ["WARNING", "False True"]
+
+
+@needs_permission
+def test_a_jvm_comes_first_but_for_its_compilers():
+    assert says("""
+    import threading
+    from pathlib import Path
+    from local import realtime
+    named = threading.Barrier(3)
+    ended = threading.Event()
+    def be(name):
+        Path("/proc/thread-self/comm").write_text(name)
+        named.wait()
+        ended.wait()
+    threads = [threading.Thread(target=be, args=[n]) for n in ("C2 CompilerThread", "data-plane")]
+    for thread in threads:
+        thread.start()
+    named.wait()
+    realtime.come_first(os.getpid())
+    print([os.sched_getscheduler(thread.native_id) for thread in threads])
+    ended.set()
+""") == [str([os.SCHED_OTHER, os.SCHED_RR])]
