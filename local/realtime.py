@@ -9,7 +9,7 @@ from typing import Final
 from runtime.priority import ROWS
 
 COMPILERS: Final = ("C1 Compiler", "C2 Compiler")
-"""Threads of a JVM that take a processor for a tenth of a second and more, for nobody."""
+"""Threads of a JVM that take a processor for long, and that nobody waits for."""
 
 
 def come_first(process: int) -> None:

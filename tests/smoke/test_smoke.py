@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 import pytest
@@ -54,6 +54,17 @@ def checks(demo):
     return False
 
 
+@contextmanager
+def heeding_interrupts():
+    """What is started meanwhile does, though whoever is started in the background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@heeding_interrupts()
 def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
     demo = subprocess.Popen(
         python("examples.demo"),
