@@ -62,8 +62,11 @@ async def _run(
         system.lag as lag,
         coming_first(system),
     ):
-        figures: dict[str, Any] = {"case": "freshness", "system": system.name}
-        figures["partitions"] = PARTITIONS
+        figures: dict[str, Any] = {
+            "case": "freshness",
+            "system": system.name,
+            "partitions": PARTITIONS,
+        }
         # By then the broker's hot code is compiled.
         await sending.at(warming, WARM_TIMES * seconds, load)
         await lag.wait_for_none(60)

@@ -99,3 +99,4 @@ async def coming_first(system: System) -> AsyncIterator[None]:
     finally:
         for one in first:
             one.cancel()
+        await asyncio.gather(*first, return_exceptions=True)

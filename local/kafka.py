@@ -20,7 +20,7 @@ from local.processes import (
     scratch,
     wait_until,
 )
-from local.realtime import come_first
+from local.realtime import have_come_first
 
 VERSION: Final = "4.3.1"
 START_SECONDS: Final = 60.0
@@ -190,7 +190,7 @@ class Broker:
         """Wait until it listens. Raises LocalError."""
         wait_until(lambda: listens(self._port), START_SECONDS, "Kafka comes up", self._process)
         if self._realtime:
-            come_first(self._running().pid)
+            have_come_first(self._running().pid)
 
     def start(self) -> None:
         """Start it and wait."""

@@ -12,7 +12,7 @@ COMPILERS: Final = ("C1 Compiler", "C2 Compiler")
 """Threads of a JVM that take a processor for long, and that nobody waits for."""
 
 
-def come_first(process: int) -> None:
+def have_come_first(process: int) -> None:
     """Have a JVM's threads run in real time, but for its compilers, where that is permitted.
 
     Threads that it starts later are as the one is that starts them. There is no bound.

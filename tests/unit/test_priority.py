@@ -168,7 +168,7 @@ def test_a_jvm_comes_first_but_for_its_compilers():
     for thread in threads:
         thread.start()
     named.wait()
-    realtime.come_first(os.getpid())
+    realtime.have_come_first(os.getpid())
     print([os.sched_getscheduler(thread.native_id) for thread in threads])
     ended.set()
 """) == [str([os.SCHED_OTHER, os.SCHED_RR])]
