@@ -21,6 +21,9 @@ HISTORY: Final[Instant] = 48 * HOUR
 MAX_CHUNKS: Final = 256
 """History rows per stock row; past it the oldest deltas are kept as sums by minute only."""
 
+SUMMED_AT_ONCE: Final = 16
+"""History rows that become sums together: a row of sums has hundreds of minutes to write."""
+
 MINUTE: Final[Instant] = 60 * SECOND
 BLOCK: Final[Instant] = 6 * HOUR
 """The span of one row of sums."""
@@ -260,8 +263,17 @@ def file_recent(store: Rows, row: StockRow) -> None:
     row.next_chunk += 1
     row.recent, row.recent_size = NO_CHANGES, 0
     horizon = row.newest - HISTORY
+    _make_room(store, row, horizon)
+    _forget_sums(store, row, horizon)
+
+
+def _make_room(store: Rows, row: StockRow, horizon: Instant) -> None:
+    """Take away the oldest history rows: those past the horizon, and as sums those too many."""
+    number = row.next_chunk - row.first_chunk
+    most = MAX_CHUNKS if number <= MAX_CHUNKS else MAX_CHUNKS + 1 - SUMMED_AT_ONCE
+    summed: list[Change] = []
     while row.first_chunk < row.next_chunk - 1:
-        is_full = row.next_chunk - row.first_chunk > MAX_CHUNKS
+        is_full = row.next_chunk - row.first_chunk > most
         if row.first_newest >= horizon and not is_full:
             break
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
@@ -270,13 +282,13 @@ def file_recent(store: Rows, row: StockRow) -> None:
         if row.first_newest >= horizon:
             if not is_full:
                 break
-            _sum_up(store, row, changes)
+            summed += changes
         else:
             row.forgotten = max(row.forgotten, row.first_newest)
         store.delete(history_key(row, row.first_chunk), row.version)
         row.first_chunk += 1
         row.first_newest = NEVER
-    _forget_sums(store, row, horizon)
+    _sum_up(store, row, summed)
 
 
 def _sum_up(store: Rows, row: StockRow, changes: list[Change]) -> None:

@@ -62,7 +62,7 @@ SMALL: dict[Any, dict[str, int]] = {
     inventory: {"SWEEP": 2},
     orders: {"EXPIRIES": 1},
     arrival: {"CHUNK": 4, "MAX_CHUNKS": 2},
-    stock: {"RECENT": 2, "MAX_CHUNKS": 4},
+    stock: {"RECENT": 2, "MAX_CHUNKS": 4, "SUMMED_AT_ONCE": 2},
     snapshots: {"CHUNK": 5},
 }
 """Limits so small that a short run goes past them: cursors, chunks, sums and deletes occur."""

@@ -117,6 +117,7 @@ def test_a_book_is_compared_and_its_variance_named():
 
 def test_a_book_older_than_what_is_kept_one_by_one_is_an_exception(monkeypatch):
     monkeypatch.setattr(stock, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(stock, "SUMMED_AT_ONCE", 1)
     pipeline = Pipeline()
     pipeline.send(b.count("hh", 1, "08:00", 100))
     pipeline.send([b.sale("p3", n, f"09:{n:02}") for n in range(1, 60)])

@@ -226,3 +226,26 @@ def test_opening_plus_ledger_deltas_is_always_on_hand(history):
         total += change.deltas.get("on_hand", 0)
         assert change.row.on_hand == total
         assert change.row.version == number
+
+
+def test_many_history_rows_become_sums_at_once(monkeypatch):
+    monkeypatch.setattr(stock, "RECENT", 2)
+    monkeypatch.setattr(stock, "MAX_CHUNKS", 8)
+    monkeypatch.setattr(stock, "SUMMED_AT_ONCE", 4)
+    one, written, filed = Row(), [], []
+    put = one.store.put
+    monkeypatch.setattr(
+        one.store, "put", lambda key, row: (written.append(key.split("|")[0]), put(key, row))
+    )
+    one.count(0, 100)
+    for number in range(1, 41):
+        one.delta(number / 10, -1, sequence=number)
+        filed.append(one.row.next_chunk - one.row.first_chunk)
+    assert max(filed) == 8
+    assert written.count("sums") == 3
+    assert one.row.first_chunk == 12
+    left = [left for left, _ in stock.sums(one.store, one.row).values()]
+    assert sum(left) == -24
+    # What left in the minute of a count is taken to have left after it: the unit of 2.0 as well.
+    one.count(2.05, 50)
+    assert one.row.on_hand == 50 - 21
