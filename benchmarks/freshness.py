@@ -15,6 +15,7 @@ import orjson
 import uvloop
 
 from benchmarks.backlog import Backlog, produce
+from benchmarks.compiling import until_compiled
 from benchmarks.sending import Probe, Sending
 from benchmarks.system import PARTITIONS, System, coming_first, running
 from benchmarks.workload import Workload
@@ -29,6 +30,8 @@ WARM_TIMES: Final = 2
 """So many times as long as it is measured, before all."""
 WARM_SECONDS: Final = 10.0
 """At each rate before it is measured: the broker compiles anew what is called otherwise."""
+COMPILE_SECONDS: Final = 120.0
+"""For so long the broker's compilers may go on after each of these."""
 BESIDE: Final = 1_000
 """Events a second beside the burst."""
 STEADY: Final = 3 * BESIDE
@@ -67,13 +70,19 @@ async def _run(
             "system": system.name,
             "partitions": PARTITIONS,
         }
-        # By then the broker's hot code is compiled.
-        await sending.at(warming, WARM_TIMES * seconds, load)
-        await lag.wait_for_none(60)
-        for rate in rates:
-            await sending.at(rate, WARM_SECONDS, load)
-            figures[f"at_{rate}_per_second"] = _told(await sending.at(rate, seconds, load))
+
+        async def send(rate: int, seconds: float) -> list[Probe]:
+            probes = await sending.at(rate, seconds, load)
             await lag.wait_for_none(60)
+            return probes
+
+        for _ in range(WARM_TIMES):
+            await send(warming, seconds)
+            await until_compiled(COMPILE_SECONDS)
+        for rate in rates:
+            await send(rate, WARM_SECONDS)
+            await until_compiled(COMPILE_SECONDS)
+            figures[f"at_{rate}_per_second"] = _told(await send(rate, seconds))
         figures["realtime"] = is_real_time()
         figures["during_burst"] = await _burst(burst, bootstrap, sending, lag, load)
     figures["digest"] = system.digest()
