@@ -255,9 +255,9 @@ def _jars() -> Path:
 
 
 def _java(classpath: str, *arguments: str, heap: str = "1g") -> list[str]:
-    # All of it from the start, as Kafka's own scripts have it, and most of it for what is new: a
-    # small heap is collected ten times as often, and stops everyone meanwhile.
-    sizes = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:NewRatio=1"]
+    # All of it from the start, as Kafka's own scripts have it: one that grows from little is
+    # collected ten times as often, and stops everyone meanwhile.
+    sizes = [f"-Xms{heap}", f"-Xmx{heap}"]
     return ["java", *sizes, *_JVM, "-cp", classpath, *arguments]
 
 
