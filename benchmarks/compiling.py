@@ -31,24 +31,27 @@ async def until_compiled(seconds: float) -> None:
         begun = time.monotonic()
         await asyncio.sleep(LOOK_SECONDS)
         now = _spent()
-        if now - before < IDLE * (time.monotonic() - begun):
+        # A compiler that has nothing to do may end: what it had taken is not taken off.
+        taken = sum(seconds - before.get(thread, 0.0) for thread, seconds in now.items())
+        if taken < IDLE * (time.monotonic() - begun):
             return
         before = now
     raise BenchmarkError(f"the broker still compiles after {seconds:.0f} s")
 
 
-def _spent() -> float:
-    """Processor seconds of all compilers until now."""
-    spent = 0.0
+def _spent() -> dict[int, float]:
+    """Processor seconds of each compiler until now, by thread."""
+    spent: dict[int, float] = {}
     for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error, OSError):
-            spent += sum(
-                thread.user_time + thread.system_time
-                for thread in process.threads()
-                if _name_of(process.pid, thread.id).startswith(COMPILERS)
-            )
+        with suppress(psutil.Error):
+            for thread in process.threads():
+                if _name_of(process.pid, thread.id).startswith(COMPILERS):
+                    spent[thread.id] = thread.user_time + thread.system_time
     return spent
 
 
 def _name_of(process: int, thread: int) -> str:
-    return Path(f"/proc/{process}/task/{thread}/comm").read_text()
+    """The name of a thread; none where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/task/{thread}/comm").read_text()
+    return ""
