@@ -76,7 +76,7 @@ def reads(
 @cli.command()
 def scale(
     events: int = typer.Option(300_000, help="records of each backlog"),
-    few: bool = typer.Option(False, help="only two small cases"),
+    few: bool = typer.Option(False, help="only small cases"),
 ) -> None:
     """CPU per event as partitions, workers and rows grow."""
     _tell(scale_case.run(events, scale_case.FEW if few else scale_case.CASES))

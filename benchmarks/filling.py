@@ -17,7 +17,12 @@ ON_HAND: Final = 10
 
 
 def counts(rows: int, per_location: int = PER_LOCATION) -> Backlog:
-    """Counts that open `rows` rows, `per_location` to a location, each at `ON_HAND`."""
+    """Counts that open `rows` rows, `per_location` to a location, each at `ON_HAND`.
+
+    Raises ValueError where a count would be of two locations.
+    """
+    if per_location % PER_COUNT:
+        raise ValueError(f"{per_location} rows a location are no multiple of {PER_COUNT}")
     return list(_counts(rows, per_location))
 
 
@@ -34,7 +39,7 @@ def _counts(rows: int, per_location: int) -> Iterator[tuple[str, str, bytes]]:
             "id": f"count-{name}",
             "source": source,
             "type": "warehouse.stock.counted.v1",
-            "time": "2026-11-02T00:00:00Z",
+            "time": "2026-11-01T00:00:00Z",
             "sequence": name // 16 + 1,
             "data": {"count": f"c{name}", "location": location, "lines": lines},
         }

@@ -55,19 +55,27 @@ async def measure(
     *,
     partitions: int = PARTITIONS,
     workers: int = 1,
+    opening: Backlog = (),
 ) -> tuple[Absorbed, str]:
     """The figures of workers over topics of their own, and the digest of their state.
 
-    Raises BenchmarkError where its rows are not what the workload comes to.
+    What is in `opening` was absorbed by another worker before. Raises BenchmarkError where the
+    rows are not what the workload comes to.
     """
     environ = {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
     with Service(bootstrap, folder, prefix=prefix, environ=environ) as service:
         service.create_topics()
-        await produce(backlog, bootstrap, prefix, partitions)
-        running = [service.start_worker() for _ in range(workers)]
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         async with service_lag(bootstrap, prefix) as lag:
-            absorbed = await absorb(running, lag, inputs, workload.events, warm)
+            if opening:
+                await produce(opening, bootstrap, prefix, partitions)
+                first = service.start_worker()
+                await absorb([first], lag, inputs, len(opening))
+                first.stop()
+            await produce(backlog, bootstrap, prefix, partitions)
+            running = [service.start_worker() for _ in range(workers)]
+            before = len(opening)
+            absorbed = await absorb(running, lag, inputs, before + workload.events, before + warm)
         for worker in running:
             worker.stop()
         await _check(workload, Settings(kafka=bootstrap, prefix=prefix, partitions=partitions))

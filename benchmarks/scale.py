@@ -23,6 +23,8 @@ class Case:
     partitions: int = 4
     workers: int = 1
     skus: int = 1_250
+    opened: bool = False
+    """Whether every row stands before, and the workers start with all of them."""
 
 
 CASES: Final = (
@@ -34,8 +36,10 @@ CASES: Final = (
     Case(skus=500),
     Case(skus=10_000),
     Case(skus=50_000),
+    Case(skus=50_000, opened=True),
+    Case(skus=250_000, opened=True),
 )
-FEW: Final = (Case(partitions=2), Case(partitions=3, workers=2))
+FEW: Final = (Case(partitions=2), Case(partitions=3, workers=2), Case(skus=500, opened=True))
 
 
 def run(events: int, cases: tuple[Case, ...]) -> dict[str, Any]:
@@ -52,6 +56,7 @@ async def _measured(
     events: int, case: Case, number: int, bootstrap: str, folder: Path
 ) -> dict[str, Any]:
     workload = Workload(events, LINES, skus=case.skus)
+    opening = list(workload.opening()) if case.opened else []
     backlog = list(workload.records())
     absorbed, _ = await measure(
         workload,
@@ -62,11 +67,13 @@ async def _measured(
         events // 4,
         partitions=case.partitions,
         workers=case.workers,
+        opening=opening,
     )
     return {
         "partitions": case.partitions,
         "workers": case.workers,
         "rows": len(workload.sums),
+        "opened": case.opened,
         "events_per_second": round(absorbed.per_second),
         "cpu_us_per_event": round(absorbed.cpu_us, 2),
         "peak_mib": absorbed.peak_bytes >> 20,

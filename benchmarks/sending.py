@@ -157,8 +157,20 @@ class Sending:
 
         Raises BenchmarkError where the broker did not take all.
         """
-        begun = time.perf_counter()
         probes: list[asyncio.Task[Probe]] = []
+        # Of their own: a broker that takes nothing holds the load up, and is to be seen.
+        probing = asyncio.create_task(self._probe_steadily(probes))
+        try:
+            await self._send_steadily(rate, seconds, load, ended)
+        finally:
+            probing.cancel()
+        await asyncio.gather(self._load.acknowledged(), self._other.acknowledged())
+        return list(await asyncio.gather(*probes))
+
+    async def _send_steadily(
+        self, rate: int, seconds: float, load: Iterator[Record], ended: asyncio.Event | None
+    ) -> None:
+        begun = time.perf_counter()
         sent = 0
         with tqdm(total=int(rate * seconds), desc=f"{rate}/s", unit=" events") as bar:
             while (now := time.perf_counter() - begun) < seconds:
@@ -168,11 +180,14 @@ class Sending:
                 await self._load.send([next(load) for _ in range(due)])
                 sent += due
                 bar.update(due)
-                if now >= len(probes) * PROBE_SECONDS:
-                    probes.append(asyncio.create_task(self._probe()))
                 await asyncio.sleep(PACE_SECONDS)
-        await asyncio.gather(self._load.acknowledged(), self._other.acknowledged())
-        return list(await asyncio.gather(*probes))
+
+    async def _probe_steadily(self, probes: list[asyncio.Task[Probe]]) -> None:
+        begun = time.perf_counter()
+        while True:
+            probes.append(asyncio.create_task(self._probe()))
+            due = begun + len(probes) * PROBE_SECONDS
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
     @property
     def behind(self) -> float:
