@@ -59,23 +59,25 @@ async def measure(
 ) -> tuple[Absorbed, str]:
     """The figures of workers over topics of their own, and the digest of their state.
 
-    What is in `opening` was absorbed by another worker before. Raises BenchmarkError where the
-    rows are not what the workload comes to.
+    What is in `opening` they have absorbed before. Raises BenchmarkError where the rows are not
+    what the workload comes to.
     """
     environ = {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
     with Service(bootstrap, folder, prefix=prefix, environ=environ) as service:
         service.create_topics()
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         async with service_lag(bootstrap, prefix) as lag:
-            if opening:
-                await produce(opening, bootstrap, prefix, partitions)
-                first = service.start_worker()
-                await absorb([first], lag, inputs, len(opening))
-                first.stop()
-            await produce(backlog, bootstrap, prefix, partitions)
+            await produce(opening or backlog, bootstrap, prefix, partitions)
             running = [service.start_worker() for _ in range(workers)]
             before = len(opening)
-            absorbed = await absorb(running, lag, inputs, before + workload.events, before + warm)
+            if opening:
+                await absorb(running, lag, inputs, before)
+            absorbing = asyncio.create_task(
+                absorb(running, lag, inputs, before + workload.events, before + warm)
+            )
+            if opening:
+                await produce(backlog, bootstrap, prefix, partitions)
+            absorbed = await absorbing
         for worker in running:
             worker.stop()
         await _check(workload, Settings(kafka=bootstrap, prefix=prefix, partitions=partitions))

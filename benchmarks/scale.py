@@ -24,7 +24,7 @@ class Case:
     workers: int = 1
     skus: int = 1_250
     opened: bool = False
-    """Whether every row stands before, and the workers start with all of them."""
+    """Whether every row stands before."""
 
 
 CASES: Final = (
