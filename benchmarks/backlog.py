@@ -110,7 +110,8 @@ async def absorb(
     begun, spent = await _past_warm_up(processes, lag, inputs, warm, meter)
     started = time.perf_counter()
     with tqdm(total=records, initial=warm, desc="absorbed", unit=" events") as bar:
-        while await lag.records() > 0:
+        # Nothing is left, too, where not all was appended yet.
+        while await lag.records() > 0 or bar.n < records:
             if time.perf_counter() - started > LIMIT_SECONDS:
                 raise BenchmarkError(f"records are left after {LIMIT_SECONDS} s")
             bar.update(await lag.absorbed(inputs) - bar.n)
@@ -118,7 +119,6 @@ async def absorb(
             meter.cpu()
             await asyncio.sleep(POLL_SECONDS)
         ended = time.perf_counter()
-        bar.update(records - bar.n)
     return Absorbed(records - warm, ended - begun, meter.cpu() - spent, meter.peak)
 
 

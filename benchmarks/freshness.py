@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks.backlog import Backlog, produce
 from benchmarks.compiling import until_compiled
-from benchmarks.sending import Probe, Sending
+from benchmarks.sending import LONGEST_SECONDS, Probe, Sending
 from benchmarks.system import PARTITIONS, System, coming_first, running
 from benchmarks.workload import Workload
 from local.kafka import kafka
@@ -36,6 +36,9 @@ BESIDE: Final = 1_000
 """Events a second beside the burst."""
 STEADY: Final = 3 * BESIDE
 """More of their records and movements than ever wait to be committed, a second late at most."""
+LEAST_SECONDS: Final = 1.0
+"""For so long the burst is looked at, however small."""
+LOOK_SECONDS: Final = 0.2
 BURST_STORE: Final = "burst-store"
 
 
@@ -96,14 +99,24 @@ async def _burst(
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         producing = loop.run_in_executor(pool, _append, events, bootstrap)
-        while await lag.records() <= STEADY and not producing.done():
-            await sending.at(BESIDE, 1.0, load)
+        ended = asyncio.Event()
+        beside = asyncio.create_task(sending.at(BESIDE, LONGEST_SECONDS, load, ended))
+        while await lag.records() <= STEADY and not producing.done():  # noqa: ASYNC110 - the broker's
+            await asyncio.sleep(LOOK_SECONDS)
         begun = time.perf_counter()
-        probes: list[Probe] = await sending.at(BESIDE, 1.0, load)
-        while not producing.done() or await lag.records() > STEADY + events // 100:
-            probes += await sending.at(BESIDE, 1.0, load)
+        while (
+            time.perf_counter() - begun < LEAST_SECONDS
+            or not producing.done()
+            or await lag.records() > STEADY + events // 100
+        ):
+            if beside.done():
+                beside.result()
+            await asyncio.sleep(LOOK_SECONDS)
+        seconds = round(time.perf_counter() - begun, 1)
+        ended.set()
         await producing
-    return {"events": events, "seconds": round(time.perf_counter() - begun, 1), **_told(probes)}
+        probes = [one for one in await beside if one.sent >= begun]
+    return {"events": events, "seconds": seconds, **_told(probes)}
 
 
 def _append(events: int, bootstrap: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -164,6 +164,8 @@ class Sending:
             await self._send_steadily(rate, seconds, load, ended)
         finally:
             probing.cancel()
+            with suppress(asyncio.CancelledError):
+                await probing
         await asyncio.gather(self._load.acknowledged(), self._other.acknowledged())
         return list(await asyncio.gather(*probes))
 

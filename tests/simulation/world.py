@@ -124,7 +124,7 @@ class World:
 
     def check(self, holds: bool, what: str) -> None:
         if not holds:
-            raise Wrong(f"seed {self.seed}: {what}")
+            raise Wrong("\n  ".join([f"seed {self.seed}: {what}", *self.story]))
 
     async def _run(self) -> None:
         self.settings = Settings(partitions=PARTITIONS, step_records=6, document_days=1)
