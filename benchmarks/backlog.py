@@ -110,11 +110,14 @@ async def absorb(
     begun, spent = await _past_warm_up(processes, lag, inputs, warm, meter)
     started = time.perf_counter()
     with tqdm(total=records, initial=warm, desc="absorbed", unit=" events") as bar:
-        # Nothing is left, too, where not all was appended yet.
-        while await lag.records() > 0 or bar.n < records:
+        while True:
+            done = await lag.absorbed(inputs)
+            bar.update(done - bar.n)
+            # Nothing is left, too, where not all was appended yet.
+            if done >= records and await lag.records() == 0:
+                break
             if time.perf_counter() - started > LIMIT_SECONDS:
                 raise BenchmarkError(f"records are left after {LIMIT_SECONDS} s")
-            bar.update(await lag.absorbed(inputs) - bar.n)
             _must_run(processes)
             meter.cpu()
             await asyncio.sleep(POLL_SECONDS)

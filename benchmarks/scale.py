@@ -56,7 +56,7 @@ async def _measured(
     events: int, case: Case, number: int, bootstrap: str, folder: Path
 ) -> dict[str, Any]:
     workload = Workload(events, LINES, skus=case.skus)
-    opening = list(workload.opening()) if case.opened else []
+    opening = workload.opening() if case.opened else ()
     backlog = list(workload.records())
     absorbed, _ = await measure(
         workload,

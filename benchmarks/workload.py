@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.backlog import Backlog
 from benchmarks.filling import ON_HAND, counts
 from models import topics
 
@@ -38,11 +39,11 @@ class Workload:
     lines_sent: int = 0
     sums: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
-    def opening(self) -> Iterator[tuple[str, str, bytes]]:
-        """Counts that open a row of every SKU at every location, to be absorbed before."""
+    def opening(self) -> Backlog:
+        """Counts that open a row of every SKU at every location; asked for before `records`."""
         for number, location in itertools.product(range(self.skus), range(LOCATIONS)):
             self.sums[f"sku-{number}", f"L{location}"] = ON_HAND, 0
-        yield from counts(self.skus * LOCATIONS, self.skus)
+        return counts(self.skus * LOCATIONS, self.skus)
 
     def records(self) -> Iterator[tuple[str, str, bytes]]:
         """Topic, key and value of each record, in order."""
