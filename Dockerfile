@@ -6,6 +6,7 @@ COPY requirements.lock pyproject.toml ./
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
 COPY models ./models
+COPY runtime ./runtime
 COPY local ./local
 RUN /venv/bin/python -m local.native
 
@@ -15,7 +16,7 @@ RUN useradd --create-home --uid 10001 onhand \
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY --from=build /build/models ./models
-COPY runtime ./runtime
+COPY --from=build /build/runtime ./runtime
 COPY streams ./streams
 COPY api ./api
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -21,7 +21,7 @@ $(READY): requirements.lock
 	@touch $@
 
 # Without a C compiler all works the same, and slower: that is said, and no failure.
-$(COMPILED): $(READY) $(wildcard models/native/*.pyx models/native/*.pxd) local/native.py
+$(COMPILED): $(READY) $(wildcard */native/*.pyx */native/*.pxd) local/native.py
 	@$(RUN) local.native
 	@touch $@
 
@@ -81,4 +81,4 @@ lock: setup
 		--output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build models/native/*.so .local .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build */native/*.so .local .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Compile `models/native` in place, where there is a C compiler; else say so, and do without."""
+"""Compile what is in Cython in place, where there is a C compiler; else say so, and do without."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from setuptools import Distribution, Extension
 
 from local.processes import ROOT
 
-FOLDER: Final = ROOT / "models" / "native"
+FOLDERS: Final = (ROOT / "models" / "native", ROOT / "runtime" / "native")
 COMPILERS: Final = ("cc", "gcc", "clang")
 
 
@@ -28,10 +28,8 @@ def lacking() -> str:
 def build() -> None:
     """Compile every module, into the folder it stands in."""
     os.chdir(ROOT)
-    extensions = [
-        Extension(f"models.native.{path.stem}", [str(path.relative_to(ROOT))])
-        for path in sorted(FOLDER.glob("*.pyx"))
-    ]
+    sources = [path.relative_to(ROOT) for one in FOLDERS for path in sorted(one.glob("*.pyx"))]
+    extensions = [Extension(".".join(path.with_suffix("").parts), [str(path)]) for path in sources]
     modules = cythonize(extensions, build_dir="build/cython", quiet=True, language_level=3)
     distribution = Distribution({"ext_modules": modules, "script_name": "native"})
     command = distribution.get_command_obj("build_ext")

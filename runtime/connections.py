@@ -35,7 +35,7 @@ def send(self: Any, request: Any, expect_response: bool = True) -> Any:
     task that keeps the metadata ended of it, and whoever looked for a coordinator, after
     a broker's restart, waited for new metadata for good.
 
-    What is sent most is copied once, and a timer is all that awaits its answer.
+    What is sent most is not copied, and a timer is all that awaits its answer.
     """
     struct = request.prepare(self._versions) if self._writer is not None else None
     try:
@@ -49,7 +49,7 @@ def send(self: Any, request: Any, expect_response: bool = True) -> Any:
 
 def _send_packed(self: Any, struct: Any) -> Coroutine[Any, Any, Any]:
     number = self._next_correlation_id()
-    self._writer.write(wire.framed(struct, number, self._client_id))
+    self._writer.writelines(wire.framed(struct, number, self._client_id))
     answer = self._loop.create_future()
     self._requests.append((number, struct, answer))
     return _within(self._request_timeout, answer)

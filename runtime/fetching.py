@@ -19,6 +19,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
 from aiokafka.record.memory_records import MemoryRecords
 
+from runtime.batches import is_sound
+
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
 
@@ -47,8 +49,9 @@ Asked = dict[TopicPartition, tuple[Any, int]]
 Led = dict[int | None, list[tuple[TopicPartition, Any]]]
 """The partitions that each broker leads, with their states."""
 
-Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], MemoryRecords | None]]
-"""Of each partition of an answer: itself, its state, from where on, what was told, its records."""
+Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], MemoryRecords | None, bool]]
+"""Of each partition of an answer: itself, its state, from where on, what was told, its records, and
+whether these have the checksums that they should have."""
 
 
 def pace(fetcher: Any, rest: float) -> None:
@@ -205,7 +208,7 @@ class Asking:
     def _keep(self, assignment: Any, brought: Brought) -> int:
         """Have records taken, by whoever waits for some; how many bytes they are."""
         fetcher, now, size = self._fetcher, int(time.time() * 1_000), 0
-        for tp, state, offset, (end, stable, aborted), records in brought:
+        for tp, state, offset, (end, stable, aborted), records, sound in brought:
             if not state.has_valid_position or state.position != offset:
                 continue
             state.highwater, state.lso, state.timestamp = end, stable, now
@@ -213,7 +216,8 @@ class Asking:
                 size += records.size_in_bytes()
                 found = aiokafkas.PartitionRecords(
                     *(tp, records, aborted, offset, None, None),
-                    *(fetcher._check_crcs, fetcher._isolation_level),
+                    # What is not sound is for aiokafka to refuse.
+                    *(fetcher._check_crcs and not sound, fetcher._isolation_level),
                 )
                 fetcher._records[tp] = aiokafkas.FetchResult(
                     tp, partition_records=found, assignment=assignment, backoff=PREFETCH_SECONDS
@@ -249,5 +253,6 @@ def _brought(answer: Any, asked: Asked) -> Brought | None:
             if records is not None and not records.has_next():
                 return None
             state, offset = asked[tp]
-            brought.append((tp, state, offset, (end, stable, aborted), records))
+            sound = records is not None and is_sound(value)
+            brought.append((tp, state, offset, (end, stable, aborted), records, sound))
     return brought

@@ -44,13 +44,17 @@ def install() -> None:
     ProduceResponse_v7.decode = classmethod(produce_response)
 
 
-def framed(request: Any, correlation: int, client: str) -> bytes:
-    """A request as it goes over the wire: its length, a header of version 1, and itself."""
+def framed(request: Any, correlation: int, client: str) -> list[bytes]:
+    """A request as it goes over the wire: its length, a header of version 1, and itself.
+
+    In pieces, so that what is appended need not be copied into one.
+    """
     name = _text(client)
-    body = request.encode()
+    appends = type(request) is ProduceRequest_v7
+    body = _appending(request) if appends else [request.encode()]
     header = _HEADER.pack(request.API_KEY, request.API_VERSION, correlation)
-    length = _INTEGER.pack(len(header) + len(name) + len(body))
-    return b"".join((length, header, name, body))
+    length = _INTEGER.pack(len(header) + len(name) + sum(map(len, body)))
+    return [b"".join((length, header, name)), *body]
 
 
 def correlation_of(frame: bytes) -> int:
@@ -147,7 +151,11 @@ def _fetched(value: bytes, at: int) -> tuple[tuple[Any, ...], int]:
 
 
 def produce_request(request: Any) -> bytes:
-    """The bytes of a ProduceRequest_v7: what is appended is copied once."""
+    """The bytes of a ProduceRequest_v7."""
+    return b"".join(_appending(request))
+
+
+def _appending(request: Any) -> list[bytes]:
     topics = request.topics
     told = _PRODUCE.pack(request.required_acks, request.timeout, len(topics))
     packed = [_text(request.transactional_id), told]
@@ -155,7 +163,7 @@ def produce_request(request: Any) -> bytes:
         packed += [_text(topic), _INTEGER.pack(len(partitions))]
         for partition, records in partitions:
             packed += [_TWO.pack(partition, len(records)), records]
-    return b"".join(packed)
+    return packed
 
 
 def produce_response(kind: type, data: BytesIO) -> Any:

@@ -10,8 +10,8 @@ from models import topics
 from models.movements import AnyMovement, cause_of
 from models.movements import encode as encode_movement
 from models.outcomes import Code
+from runtime.batches import Headers
 from runtime.records import Fetched
-from streams.engine.sender import Headers
 from streams.engine.stage import Work
 from streams.routing import Routing
 

@@ -6,16 +6,15 @@ only once acknowledged, so that a failed one is never overtaken.
 
 import asyncio
 import time
-from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 
 from runtime.appending import Appending
+from runtime.batches import Batch, Headers
 from streams.engine.deletes import Tombstone
 from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
 
-Headers = list[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes, Headers]
 """Key, value, headers."""
 
@@ -95,12 +94,11 @@ class Sender:
         self, outputs: dict[Destination, list[Record]]
     ) -> dict[Destination, list[Record]]:
         left: dict[Destination, list[Record]] = {}
-        acks = []
+        acks, now = [], _now()
         for (topic, partition), records in outputs.items():
-            batch = self._producer.create_batch()
-            taken = _fill(batch, records, OUTPUT_BATCH_BYTES)
-            if taken < len(records):
-                left[topic, partition] = records[taken:]
+            batch = Batch(records, OUTPUT_BATCH_BYTES, now)
+            if batch.record_count() < len(records):
+                left[topic, partition] = records[batch.record_count() :]
             acks.append(self._appending.append(batch, topic, partition))
         await asyncio.gather(*acks)
         return left
@@ -109,10 +107,10 @@ class Sender:
         self, states: dict[Destination, list[StateRecord]]
     ) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
-        acks = []
+        acks, now = [], _now()
         for (topic, partition), records in states.items():
-            batch = self._producer.create_batch()
-            if _fill(batch, map(_record, records), STATE_BATCH_BYTES) < len(records):
+            batch = Batch(list(map(_record, records)), STATE_BATCH_BYTES, now)
+            if batch.record_count() < len(records):
                 raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
             acks.append(self._appending.append(batch, topic, partition))
         return dict(zip(states, await asyncio.gather(*acks), strict=True))
@@ -125,20 +123,5 @@ def _record(row: StateRecord) -> tuple[bytes, bytes | None, Headers]:
     return key, value, NO_HEADERS
 
 
-def _fill(
-    batch: Any, records: Iterable[tuple[bytes | None, bytes | None, Headers]], most: int
-) -> int:
-    """Close a batch with what has room in `most` bytes of values, one record at least.
-
-    Returns how many records that is. aiokafka's own way takes thrice as long for each.
-    """
-    append, now = batch._builder.append, time.time_ns() // 1_000_000
-    taken = size = 0
-    for key, value, headers in records:
-        size += len(value or b"")
-        if (taken and size > most) or append(taken, now, key, value, headers) is None:
-            break
-        taken += 1
-    batch._relative_offset = taken
-    batch.close()
-    return taken
+def _now() -> int:
+    return time.time_ns() // 1_000_000

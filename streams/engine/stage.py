@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from models.instants import MILLISECOND, Instant
+from runtime.batches import Headers
 from runtime.records import Fetched
 from streams.engine.documents import Documents
 from streams.engine.partition import Partition
-from streams.engine.sender import NO_HEADERS, Destination, Headers, Record
+from streams.engine.sender import NO_HEADERS, Destination, Record
 
 Outputs = dict[Destination, list[Record]]
 

@@ -64,8 +64,9 @@ def test_an_answer_is_that_of_the_request_with_its_number():
                 assert await connection.send(REQUEST) == ANSWER
             both = connection.send(REQUEST), connection.send(REQUEST)
             assert await asyncio.gather(*both) == [ANSWER, ANSWER]
-        packed = [wire.framed(REQUEST.prepare(VERSIONS), one, "us")[4:] for one in range(1, 5)]
-        assert frames == packed
+        struct = REQUEST.prepare(VERSIONS)
+        packed = [b"".join(wire.framed(struct, one, "us")) for one in range(1, 5)]
+        assert frames == [frame[4:] for frame in packed]
 
     uvloop.run(case())
 

@@ -7,7 +7,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher as aiokafkas
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    NotLeaderForPartitionError,
+)
 from aiokafka.protocol.fetch import FetchResponse_v11
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -255,6 +259,25 @@ def test_what_is_taken_is_what_was_brought_in_order(slept):
                 for records in (await case.fetcher.fetched_records((), timeout=5)).values():
                     taken += records
         assert [(one.offset, len(one.value)) for one in taken] == [(10, 5), (11, 7), (12, 9)]
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_what_is_damaged_is_refused_and_fetched_again(slept):
+    async def case():
+        def damaged(asked):
+            answer = brings(5)(asked)
+            partition = answer.topics[0][1][0]
+            answer.topics[0][1][0] = (*partition[:-1], partition[-1].replace(b"xxx", b"xyx"))
+            return answer
+
+        case = Case({("in", 0): END}, [damaged, brings(5)])
+        async with asyncio.timeout(5):
+            with pytest.raises(CorruptRecordException):
+                await case.fetcher.fetched_records((), timeout=5)
+            (records,) = (await case.fetcher.fetched_records((), timeout=5)).values()
+        assert [(one.offset, one.value) for one in records] == [(END, b"xxxxx")]
         await case.fetcher.close()
 
     asyncio.run(case())

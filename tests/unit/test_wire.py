@@ -73,7 +73,7 @@ def test_a_request_has_the_length_and_the_header_that_aiokafka_gives_it(request,
     header = struct.build_request_header(correlation_id=number, client_id=client)
     message = header.encode() + Struct.encode(struct)
     assert type(struct) in wire.PACKED
-    assert wire.framed(struct, number, client) == len(message).to_bytes(4) + message
+    assert b"".join(wire.framed(struct, number, client)) == len(message).to_bytes(4) + message
 
 
 @given(fetch_responses)

@@ -1,0 +1,10 @@
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+Headers: TypeAlias = list[tuple[str, bytes]]
+
+def packed(
+    records: Sequence[tuple[bytes | None, bytes | None, Headers]],
+    most: int,
+    headers_of: Callable[[Headers], bytes],
+) -> tuple[bytes, int]: ...

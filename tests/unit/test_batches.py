@@ -1,0 +1,78 @@
+"""A batch is to the byte the one that aiokafka would build, and a damaged one is seen."""
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime import native
+from runtime.batches import Batch, is_sound, packed, packed_generally
+
+NOW = 1_793_606_400_000
+WRITER = 2**40, 7, 2**31 - 1
+ROOM = 2**40
+FORMAT_AT = 16
+
+some = st.sampled_from([0, 1, 63, 64, 8_191, 8_192]).map(lambda size: b"x" * size) | st.binary()
+headers = st.just([]) | st.lists(st.tuples(st.text(max_size=9), st.none() | some), max_size=3)
+records = st.lists(st.tuples(st.none() | some, st.none() | some, headers), min_size=1, max_size=70)
+
+
+def built(records, most=ROOM):
+    batch = Batch(records, most, NOW)
+    batch._set_producer_state(*WRITER)
+    return batch._build()
+
+
+@given(records)
+def test_a_batch_is_the_one_that_aiokafka_would_build(records):
+    theirs = BatchBuilder(ROOM, 0)
+    for key, value, told in records:
+        theirs.append(timestamp=NOW, key=key, value=value, headers=told)
+    theirs._set_producer_state(*WRITER)
+    batch = Batch(records, ROOM, NOW)
+    assert (batch.record_count(), batch.size()) == (len(records), theirs.size())
+    batch._set_producer_state(*WRITER)
+    assert batch._build() == bytes(theirs._build())
+
+
+@pytest.mark.skipif(native.packed is None, reason="not compiled")
+@given(records, st.integers(0, 20_000))
+def test_records_that_are_packed_in_c_are_packed_alike(records, most):
+    assert packed(records, most) == packed_generally(records, most)
+
+
+@given(records, st.integers(0, 20_000))
+def test_a_batch_takes_what_has_room_and_one_record_at_least(records, most):
+    taken = Batch(records, most, NOW).record_count()
+    assert taken == 1 or len(packed(records[:taken], ROOM)[0]) <= most
+    assert taken == len(records) or len(packed(records[: taken + 1], ROOM)[0]) > most
+
+
+def test_a_batch_that_is_appended_again_may_have_other_numbers():
+    batch = Batch([(b"key", b"value", [])], ROOM, NOW)
+    batch._set_producer_state(1, 0, 0)
+    first = batch._build()
+    batch._set_producer_state(*WRITER)
+    assert batch._build() == built([(b"key", b"value", [])]) != first
+
+
+def test_a_value_that_is_no_bytes_is_refused():
+    with pytest.raises(TypeError):
+        Batch([(b"key", "value", [])], ROOM, NOW)
+
+
+@given(st.lists(records, min_size=1, max_size=3), st.data())
+def test_one_damaged_byte_of_what_is_summed_is_seen(batches, data):
+    fetched = b"".join(map(built, batches))
+    assert is_sound(fetched)
+    at = data.draw(st.integers(FORMAT_AT, len(built(batches[0])) - 1))
+    damaged = bytearray(fetched)
+    damaged[at] ^= data.draw(st.integers(1, 255))
+    assert not is_sound(bytes(damaged))
+
+
+@given(records, records, st.data())
+def test_the_last_batch_may_be_cut_off(first, second, data):
+    whole, cut = built(first), built(second)
+    assert is_sound(whole + cut[: data.draw(st.integers(0, len(cut) - 1))])
