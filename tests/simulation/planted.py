@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from models import arrival
 from models.instants import SECOND
-from streams import inventory
+from models.outcomes import Arrival
+from streams import intake, inventory
 from streams.engine import documents
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition
@@ -17,6 +19,7 @@ from streams.errors import OwnershipLostError
 from tests.simulation import world
 from tests.simulation.node import Appender
 
+_arrive = arrival.arrive
 _fatal = Engine.fatal
 _send_state = Appender.send_state
 _image = Partition.image
@@ -130,6 +133,17 @@ async def _run_without_waiting(self: Steps) -> None:
         await asyncio.sleep(0)
 
 
+def _never_repeated(*arguments: Any) -> arrival.Arrived:
+    arrived = _arrive(*arguments)
+    return arrived if arrived.is_new else arrival.Arrived(Arrival.IN_ORDER)
+
+
+def _late_is_repeated(*arguments: Any) -> arrival.Arrived:
+    arrived = _arrive(*arguments)
+    late = arrived.arrival is Arrival.GAP_FILLED
+    return arrival.Arrived(Arrival.DUPLICATE) if late else arrived
+
+
 async def _send_position_apart(self: Appender, states: Any) -> dict[Any, int]:
     rest = {to: records[:-1] for to, records in states.items() if len(records) > 1}
     landed = await _send_state(self, rest)
@@ -179,6 +193,15 @@ PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
     "steps overlap": [(Steps, "run", _run_without_waiting)],
     "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],
     "a snapshot is not whole": [(Partition, "image", _image_with_a_row_less)],
+    # What is compiled looks at sequences itself.
+    "a source's repeat counts again": [
+        (intake, "arrive", _never_repeated),
+        (intake, "PlainEvents", None),
+    ],
+    "what fills a gap is taken for a repeat": [
+        (intake, "arrive", _late_is_repeated),
+        (intake, "PlainEvents", None),
+    ],
     "any run is taken": [(Steps, "offer", _take_any_run)],
 }
 

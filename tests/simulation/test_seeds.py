@@ -50,12 +50,22 @@ def test_a_planted_bug_is_found(bug):
     assert mistakes == []
 
 
-def test_a_seed_runs_the_same_in_every_process():
-    def digest(hash_seed: str) -> str:
-        code = "from tests.simulation import world; print(world.run(17).digest())"
+DIGEST = "from tests.simulation import world; print(world.run(17).digest())"
+STORY = """
+from itertools import count
+from tests.simulation import world
+from tests.simulation.planted import planted
+with planted("the last record wins"):
+    print(next(filter(None, (world.wrong_seeds(range(seed, seed + 1)) for seed in count()))))
+"""
+
+
+@pytest.mark.parametrize("code", [DIGEST, STORY], ids=["digest", "story of a wrong one"])
+def test_a_seed_runs_the_same_in_every_process(code):
+    def told(hash_seed: str) -> str:
         environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
         return subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, check=True
         ).stdout.decode()
 
-    assert digest("1") == digest("2") != ""
+    assert told("1") == told("2") != ""

@@ -51,6 +51,9 @@ FREEZING = 0.1
 DYING = 0.3
 """How often one that wakes dies before it can do anything more."""
 
+LATE = 0.1
+"""How often an event comes after others of its source, so that a gap opens and is filled."""
+
 CALM = 120.0
 """Virtual seconds after them, within which all must be absorbed."""
 
@@ -164,6 +167,7 @@ class World:
         self.load = Load(self.seed, sources=6, skus=9)
         self._requested = 0
         self._days: dict[str, str] = {}
+        late: list[dict[str, Any]] = []
         for _ in range(EVENTS):
             await asyncio.sleep(random.random() * 2 * CHAOS / EVENTS)
             for _ in range(random.choice((1, 1, 1, 6))):
@@ -171,9 +175,16 @@ class World:
                 # A week goes by, so that history is let go of.
                 day = self._days.setdefault(event["id"], self._day())
                 event["time"] = day + event["time"][10:]
+                if random.random() < LATE:
+                    late.append(event)
+                    continue
                 self._append(event)
                 if random.random() < 0.2:
                     self._append(self._other())
+            if late and random.random() < 0.5:
+                self._append(late.pop(random.randrange(len(late))))
+        for event in late:
+            self._append(event)
 
     def _day(self) -> str:
         return f"2026-11-{2 + int(7 * self.loop.time() / CHAOS) % 20:02}"
