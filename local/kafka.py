@@ -118,15 +118,20 @@ def _by_jars(*, realtime: bool) -> Iterator[str]:
 
 
 @contextmanager
-def brokers(number: int, heap: str = "1g", *, realtime: bool = False) -> Iterator[list["Broker"]]:
+def brokers(
+    number: int, heap: str = "1g", *, realtime: bool = False, folder: Path | None = None
+) -> Iterator[list["Broker"]]:
     """Running brokers of one cluster, each a JVM of ours; stopped afterwards.
+
+    Their logs are in `folder`, or one that is removed afterwards.
 
     Raises LocalError where Java or Maven is missing, or one does not come up.
     """
     if not jars_can_run():
         raise LocalError("a Kafka of our own needs Java 17 or newer and Maven")
     classpath = f"{_jars()}/*"
-    with scratch("kafka") as folder, ExitStack() as stack:
+    with ExitStack() as stack:
+        folder = folder or stack.enter_context(scratch("kafka"))
         identity = _java_says(classpath, "kafka.tools.StorageTool", "random-uuid")
         ports = [(free_port(), free_port()) for _ in range(number)]
         made = [

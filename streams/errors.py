@@ -26,8 +26,8 @@ class MissingTopicError(StreamsError):
 class PartitionMismatchError(StreamsError):
     """Growing partitions is a migration, never a side effect."""
 
-    def __init__(self, topic: str, have: int, want: int) -> None:
-        super().__init__(f"topic {topic} has {have} partitions, but {want} are expected")
+    def __init__(self, what: str, have: int, want: int) -> None:
+        super().__init__(f"{what} has {have} partitions, but {want} are expected")
 
 
 class NotAtRestError(StreamsError):

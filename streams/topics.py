@@ -99,4 +99,4 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings) -> None:
     for described in await admin.describe_topics(list(wanted)):
         have, want = len(described["partitions"]), wanted[described["topic"]]
         if have not in (0, want):
-            raise PartitionMismatchError(described["topic"], have, want)
+            raise PartitionMismatchError(f"topic {described['topic']}", have, want)

@@ -15,14 +15,15 @@ from typing import Any, Self, TypeVar
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from local.lag import service_lag
 from local.processes import wait_until
 from local.service import Service
 from models import topics
-from streams.topics import MAX_OWN_BYTES
+from streams.settings import Settings
+from streams.topics import MAX_OWN_BYTES, configs
 from tests.pipeline import key_of, received, topic_of
 
 T = TypeVar("T")
@@ -145,6 +146,22 @@ class Harness:
                 ends = await self._lag.ends(name)
                 await admin.delete_records(
                     {tp: RecordsToDelete(before_offset=end) for tp, end in ends.items()}
+                )
+            finally:
+                await admin.close()
+
+        self.call(work())
+
+    def grow(self, partitions: int) -> None:
+        """Give every topic so many partitions, but those that have one, as nobody should."""
+
+        async def work() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await admin.start()
+            try:
+                names = set(configs(Settings())) - set(topics.REFERENCE_TOPICS)
+                await admin.create_partitions(
+                    {self.prefix + name: NewPartitions(partitions) for name in names}
                 )
             finally:
                 await admin.close()

@@ -210,7 +210,8 @@ class Engine:
             if have == UNFINISHED:
                 raise MigrationError(f"{steps.stage.state} was not moved whole: migrate anew")
             if have not in (0, want):
-                raise PartitionMismatchError(steps.stage.state, have, want)
+                state = self._settings.topic(steps.stage.state)
+                raise PartitionMismatchError(f"the state kept in {state}", have, want)
             self._must_be_whole(steps.stage.state, partition)
         await steps.own(partitions)
         memory.give_back()

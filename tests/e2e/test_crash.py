@@ -157,10 +157,45 @@ def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
     worker.stop()
     harness.send(*(load.event() for _ in range(200)))
     harness.truncate(topics.POS_SALES)
-    worker = start(harness, "a")
+    must_refuse(start(harness, "a"), "refusing to start")
+
+
+def must_refuse(worker: Process, why: str) -> None:
     wait_until(lambda: not worker.running, 60, "the worker refuses")
-    assert worker.code == 70
-    assert "refusing to start" in worker.tail(100)
+    assert worker.code == 70, worker.tail()
+    assert why in worker.tail(100)
+
+
+def test_a_worker_refuses_movements_that_are_lost_before_the_inventory_had_them(harness):
+    load = Load(seed=2)
+    worker = start(harness, "a")
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    stock = writers_of_state(harness)[harness.prefix + topics.INVENTORY_STATE, 0][-1]
+    psutil.Process(stock).suspend()
+    harness.send(*(load.event() for _ in range(200)))
+    sources = [harness.prefix + name for name in topics.SOURCE_TOPICS]
+    wait_until(
+        lambda: harness.call(harness._lag.absorbed(sources)) == 400, 60, "sources are absorbed"
+    )
+    worker.kill()
+    harness.truncate(topics.INVENTORY_MOVEMENTS)
+    must_refuse(start(harness, "a"), f"{harness.prefix}{topics.INVENTORY_MOVEMENTS}/")
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_worker_refuses_a_state_of_another_number_of_partitions(harness, grown):
+    load = Load(seed=3)
+    worker = start(harness, "a")
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    before = harness.service.digest()
+    worker.stop()
+    if grown:
+        harness.grow(8)
+    more = start(harness, "a", ONHAND_PARTITIONS="8")
+    must_refuse(more, "has 4 partitions, but 8 are expected")
+    assert harness.service.digest() == before
 
 
 def stages_of(worker: Process) -> list[psutil.Process]:

@@ -1,5 +1,7 @@
 """Kafka and Redis fail in every way, and no number changes."""
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,14 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from benchmarks.filling import counts
 from local.kafka import Broker, brokers, jars_can_run
 from local.processes import LocalError, Process, wait_until
 from local.redis import own_redis
 from models import topics
+from streams.supervisor import PROCESSES
 from streams.topics import MAX_OWN_BYTES
 from tests import builders as b
 from tests.e2e.test_crash import committed, rows_that_differ, start, under_load, wait_for_progress
@@ -22,9 +27,14 @@ from tests.harness import Harness
 from tests.load import Load
 
 MIB = 1024 * 1024
+SMALL = 48 * MIB
+WIDE = 60_000
 STATE = {"cleanup_policy": "compact", "max_message_bytes": str(MAX_OWN_BYTES)}
 SHUTDOWN_SECONDS = 10.0
 FROZEN_MS = 5_000
+ROWS = 150_000
+JOINING = "Tables]: Starting"
+"""What a process says last before it joins its group: partitions change hands a while after."""
 
 
 @pytest.fixture
@@ -136,7 +146,7 @@ def test_a_broker_whose_disk_is_full_changes_no_number(own, broker):
     broker.limit_files(MIB)
     wide = [load.event() for _ in range(400)]
     for event in wide:
-        event["note"] = "x" * 60_000
+        event["note"] = "x" * WIDE
     append = threading.Thread(target=own.send, args=wide)
     append.start()
     wait_until(lambda: not broker.running, 60, "the broker gives up")
@@ -144,6 +154,44 @@ def test_a_broker_whose_disk_is_full_changes_no_number(own, broker):
     append.join()
     worker.settle(120)
     must_be_exact(own, load)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of SMALL bytes."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "onhand", str(tmp_path)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("this system lets us mount no file system")
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_broker_whose_file_system_is_full_changes_no_number(small_disk, logs):
+    if not jars_can_run():
+        pytest.skip("a Kafka on a file system of its own is run by Java 17 and Maven")
+    load = Load(seed=37)
+    with (
+        brokers(1, heap="512m", folder=small_disk) as (broker,),
+        Harness(broker.bootstrap, logs, "small.") as harness,
+    ):
+        harness.service.start_api()
+        worker = Orchestrator(harness)
+        harness.send(*(load.event() for _ in range(2_000)))
+        worker.settle(60)
+        wide = [load.event() for _ in range(SMALL // WIDE + 100)]
+        for event in wide:
+            event["note"] = "x" * WIDE
+        append = threading.Thread(target=harness.send, args=wide)
+        append.start()
+        wait_until(lambda: not broker.running, 60, "the broker gives up")
+        assert shutil.disk_usage(small_disk).free < MIB
+        subprocess.run(["mount", "-o", f"remount,size={4 * SMALL}", str(small_disk)], check=True)
+        broker.start()
+        append.join()
+        worker.settle(120)
+        must_be_exact(harness, load)
 
 
 def test_an_append_that_is_refused_for_good_ends_the_process(harness):
@@ -190,6 +238,44 @@ def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
     must_be_exact(own, load)
 
 
+def test_a_worker_ends_within_its_bound_while_it_reads_its_rows(harness):
+    rows = [(source, value) for _, source, value in counts(ROWS)]
+    stop_within(harness.service.start_worker())
+    worker = harness.service.start_worker()
+    harness.append(topics.WAREHOUSE_RECEIPTS, *rows)
+    harness.settle()
+    whole = resident(worker)
+    worker.stop()
+    harness.send(b.sale("p", 1, "09:00"))
+    worker = harness.service.start_worker()
+    wait_until(lambda: resident(worker) > whole // 2, 30, "it has read some of them", worker)
+    stop_within(worker)
+    assert harness.lag() > 0, "it had read all of them"
+
+
+def resident(worker: Process) -> int:
+    """Bytes of memory that the larger of a worker's processes has."""
+    stages = psutil.Process(worker.pid).children()
+    return max((one.memory_info().rss for one in stages), default=0)
+
+
+def test_a_worker_ends_within_its_bound_while_partitions_change_hands(harness):
+    load = Load(seed=36)
+    with under_load(harness, load):
+        first = start(harness, "a")
+        wait_for_progress(harness)
+        second = start(harness, "b", ONHAND_LOG_LEVEL="info")
+        wait_until(
+            lambda: second.tail(100).count(JOINING) == len(PROCESSES), 30, "it joins", second
+        )
+        stop_within(first)
+        stop_within(second)
+    harness.service.start_api()
+    start(harness, "a")
+    harness.settle()
+    must_be_exact(harness, load)
+
+
 @contextmanager
 def over_redis(bootstrap: str, logs: Path) -> Iterator[tuple[Any, Harness]]:
     with own_redis() as redis, Harness(bootstrap, logs, "flushed.", ONHAND_VIEW=redis.url) as made:
@@ -215,3 +301,12 @@ def test_a_redis_that_goes_and_comes_back_empty_is_filled_again(bootstrap, logs)
         harness.settle()
         assert harness.stock("S")["on_hand"] == 3
         assert harness.get("/v1/availability/none/17").status_code == 404
+
+
+def test_a_front_ends_within_its_bound_without_its_redis(bootstrap, logs):
+    with own_redis() as redis, Harness(bootstrap, logs, "left.", ONHAND_VIEW=redis.url) as harness:
+        front = harness.service.start_api()
+        redis.kill()
+        gone = harness.get("/v1/availability/S/17")
+        assert (gone.status_code, gone.json()["code"]) == (503, "view_unavailable")
+        stop_within(front)
