@@ -123,7 +123,7 @@ def recovery(rows: int = typer.Option(1_000_000, help="rows of stock")) -> None:
 
 @cli.command("compare")
 def compare_systems(
-    events: int = typer.Option(500_000, help="records of the backlog"),
+    events: int = typer.Option(1_500_000, help="records of the backlog"),
     rounds: int = typer.Option(3, help="runs of each system; figures are medians"),
     lines: int = typer.Option(3, help="an event has one to so many lines"),
     only: str = typer.Option("", help="only peers whose name has this"),

@@ -45,6 +45,11 @@ def run(events: int, max_lines: int) -> dict[str, Any]:
     }
 
 
+def settings(partitions: int = PARTITIONS) -> dict[str, str]:
+    """What a worker is told; all else is as by default."""
+    return {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
+
+
 async def measure(
     workload: Workload,
     backlog: Backlog,
@@ -62,8 +67,7 @@ async def measure(
     What is in `opening` they have absorbed before. Raises BenchmarkError where the rows are not
     what the workload comes to.
     """
-    environ = {"ONHAND_PARTITIONS": str(partitions), "ONHAND_COMMIT_MS": str(COMMIT_MS)}
-    with Service(bootstrap, folder, prefix=prefix, environ=environ) as service:
+    with Service(bootstrap, folder, prefix=prefix, environ=settings(partitions)) as service:
         service.create_topics()
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         async with service_lag(bootstrap, prefix) as lag:

@@ -126,7 +126,7 @@ FAUST: Final = Peer(
     topics=("{name}-movements", "{name}-sources-changelog", "{name}-stock-changelog"),
     changelog="{name}-stock-changelog",
     row=_faust_row,
-    share=0.04,
+    share=1 / 75,
 )
 QUIX: Final = Peer(
     "Quix Streams",
@@ -135,7 +135,7 @@ QUIX: Final = Peer(
     quix_peer,
     changelog="changelog__{name}--{name}-movements--default",
     row=_quix_row,
-    share=0.5,
+    share=1 / 6,
 )
 KAFKA_STREAMS: Final = (
     _kafka_streams("memory", 1),

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
-from models import arrival
+from models import arrival, topics
 from models.instants import SECOND
 from models.outcomes import Arrival
 from streams import intake, inventory
@@ -24,8 +25,11 @@ _fatal = Engine.fatal
 _send_state = Appender.send_state
 _image = Partition.image
 
-RARELY = 0.001
-"""Of requests in the last seconds, freeze: one, where a bug needs that."""
+AROUND = 2.0
+"""Virtual seconds around the end of faults, when one that writes stock freezes for a bug's sake."""
+
+_frozen_once: WeakSet[Any] = WeakSet()
+"""Brokers of the worlds in which one did."""
 
 
 async def _state_first(self: Steps, outputs: Any, batches: Any, generation: int) -> None:
@@ -154,10 +158,15 @@ async def _send_position_apart(self: Appender, states: Any) -> dict[Any, int]:
 
 
 async def _freeze_at_a_state(self: Appender, states: Any) -> dict[Any, int]:
-    faults = self._broker.faults
-    if states and faults.frozen == RARELY:
-        faults.frozen = 0.0
-        self._broker.freeze(self._broker._loop.process())
+    broker, now = self._broker, self._broker._loop.time()
+    of_stock = any(topic == topics.INVENTORY_STATE for topic, _ in states)
+    if of_stock and abs(now - world.CHAOS) < AROUND and broker not in _frozen_once:
+        _frozen_once.add(broker)
+        # Until all is calm, when others have taken over.
+        seen = broker.freeze.__self__
+        seen.tell("one freezes at a state of stock")
+        seen.loop.pause(broker._loop.process())
+        seen._asleep.add(broker._loop.process())
     return await _send_state(self, states)
 
 
@@ -185,7 +194,7 @@ PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
         (Steps, "_look", _do_not_look),
         # It shows only where one process freezes at its last state, others go on, and it does
         # not come back: that would have its partitions read anew.
-        (world, "FREEZING", RARELY),
+        (world, "FREEZING", 0.0),
         (world, "DYING", 1.0),
         (Appender, "send_state", _freeze_at_a_state),
     ],
