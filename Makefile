@@ -7,6 +7,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 COMPILED := $(VENV)/.compiled
 MARKED ?= not soak
+REALTIME ?=
 
 .PHONY: setup demo test lint types contract unit simulation integration e2e smoke soak bench compare bench-check contracts lock clean
 
@@ -58,11 +59,14 @@ smoke: setup
 soak: setup
 	$(RUN) pytest tests -m soak
 
+# `make bench REALTIME=--realtime` has all of it real-time, where the system permits it.
 bench: setup
 	$(RUN) benchmarks ingest
-	$(RUN) benchmarks read
-	$(RUN) benchmarks freshness
+	$(RUN) benchmarks read --rate 1000 --ingest 5000 $(REALTIME)
+	$(RUN) benchmarks reads
+	$(RUN) benchmarks freshness $(REALTIME)
 	$(RUN) benchmarks recovery
+	$(RUN) benchmarks faults
 
 compare: setup
 	$(RUN) benchmarks compare

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import ORJSONResponse
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -16,6 +15,7 @@ from api.availability import JSON, lag
 from api.events import decoder
 from api.paths import decoded
 from api.problems import Problem
+from api.responses import Answer
 from api.state import State, state_of
 from models import topics
 from models.channels import ChannelRow, channel_key
@@ -56,7 +56,7 @@ async def put_rule(request: Request, channel: str, rule: Rule) -> Response:
     if element.rejected:
         raise Problem(422, element.rejected[0].code, element.rejected[0].reason)
     await state.producing.append([(topics.ORDERS_RESERVATIONS, name, value)])
-    return ORJSONResponse({"channel": name, **rule.model_dump()}, status_code=202)
+    return Answer({"channel": name, **rule.model_dump()}, status_code=202)
 
 
 @router.get("/{channel}")
@@ -65,7 +65,7 @@ async def get_rule(request: Request, channel: str) -> Response:
     state = state_of(request)
     row = await _rule(state, decoded(channel))
     document = {name: getattr(row, name) for name in ("channel", *Rule.model_fields)}
-    return ORJSONResponse(document, headers=await lag(state))
+    return Answer(document, headers=await lag(state))
 
 
 @router.get("/{channel}/allocations")

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import ORJSONResponse
 
 from api.problems import Problem
+from api.responses import Answer
 from api.state import State, state_of
 from models import topics
 from models.arrival import SourceRow
@@ -54,7 +54,7 @@ async def accept(request: Request) -> Response:
         detail = f"{len(errors)} of {len(elements)} events are not valid; none was taken"
         raise Problem(422, str(errors[0]["code"]), detail, errors=errors)
     await state.producing.append(records)
-    return ORJSONResponse({"accepted": len(records)}, status_code=202)
+    return Answer({"accepted": len(records)}, status_code=202)
 
 
 def _elements(body: bytes) -> list[bytes]:

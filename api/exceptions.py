@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import ORJSONResponse
 
 from api.availability import JSON
 from api.paths import decoded
 from api.problems import Problem
+from api.responses import Answer
 from api.state import State, state_of
 from models import topics
 from models.arrival import SourceRow
@@ -77,7 +77,7 @@ async def replay(request: Request, name: str) -> Response:
         raise Problem(409, "gone", "the original is no longer in its log")
     original = msgspec.json.decode(msgspec.json.encode(document["original"]), type=bytes)
     await state.producing.append([(document["topic"], document["key"], original)])
-    return ORJSONResponse({"id": document["id"], "appended_to": document["topic"]}, 202)
+    return Answer({"id": document["id"], "appended_to": document["topic"]}, 202)
 
 
 def _answer(document: dict[str, Any]) -> Response:

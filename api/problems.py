@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import ORJSONResponse
 from starlette.exceptions import HTTPException
 
+from api.responses import Answer
 from api.views.base import ViewUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,7 +28,7 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The document."""
-        return ORJSONResponse(
+        return Answer(
             {
                 "type": "about:blank",
                 "title": HTTPStatus(self.status).phrase,

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import ORJSONResponse
 from pydantic import AwareDatetime, BaseModel, Field, field_validator
 
 from api.availability import JSON
 from api.paths import decoded
 from api.problems import Problem
+from api.responses import Answer
 from api.state import State, state_of
 from models import topics
 from models.instants import from_datetime, to_datetime
@@ -128,7 +128,7 @@ async def status(request: Request) -> Response:
     current = complete and all(
         one["offsets"].get(topic, 0) >= end for one in using for topic, end in wanted.items()
     )
-    return ORJSONResponse({"written": ends, "in_use": using, "current": current or not wanted})
+    return Answer({"written": ends, "in_use": using, "current": current or not wanted})
 
 
 @router.get("/{kind}")
@@ -141,7 +141,7 @@ async def names(
     """What is stated of, by name; `next` is the `after` of the next page, or null."""
     state = state_of(request)
     found = [name for name in state.catalog.names(kind[:-1]) if name > after][:limit]
-    return ORJSONResponse({"names": found, "next": found[-1] if len(found) == limit else None})
+    return Answer({"names": found, "next": found[-1] if len(found) == limit else None})
 
 
 @router.get("/{kind}/{name}")
@@ -169,7 +169,7 @@ async def _put(request: Request, kind: str, name: str, facts: Facts) -> Response
     except TimeoutError as error:
         raise Problem(503, "catching_up", "written, but not read back in time") from error
     where = {"topic": TOPIC_OF_KIND[kind], "offset": offset}
-    return ORJSONResponse({"name": name, **where}, status_code=202)
+    return Answer({"name": name, **where}, status_code=202)
 
 
 async def _state(state: State, kind: str, name: str, facts: Facts) -> int:

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import ORJSONResponse
 from pydantic import BaseModel, Field
 
 from api.availability import lag
 from api.events import decoder
 from api.paths import decoded
 from api.problems import Problem
+from api.responses import Answer
 from api.state import State, state_of
 from models import orders, topics
 from models.events import MAX_QUANTITY, MAX_RESERVATION_LINES
@@ -69,13 +69,13 @@ async def request_hold(request: Request, asked: Asked) -> Response:
     where = {"Location": f"/v1/reservations/{reservation}", **await lag(state)}
     if row is None or row.status in (orders.PENDING, orders.UNKNOWN):
         waiting = {"reservation": reservation, "status": orders.PENDING}
-        return ORJSONResponse(waiting, status_code=202, headers=where)
+        return Answer(waiting, status_code=202, headers=where)
     _refuse(row, _REQUESTED)
     if row.status == orders.INSUFFICIENT:
         short = [line for line in public(row)["lines"] if line["outcome"] == orders.INSUFFICIENT]
         detail = "not every line can be held; none is"
         raise Problem(409, "insufficient", detail, reservation=reservation, short=short)
-    return ORJSONResponse(public(row), status_code=201, headers=where)
+    return Answer(public(row), status_code=201, headers=where)
 
 
 @router.get("/{reservation}")
@@ -85,7 +85,7 @@ async def one(request: Request, reservation: str) -> Response:
     row = await _row(state, decoded(reservation))
     if row is None or row.status == orders.UNKNOWN:
         raise Problem(404, "not_found", "no such reservation was requested")
-    return ORJSONResponse(public(row), headers=await lag(state))
+    return Answer(public(row), headers=await lag(state))
 
 
 @router.post("/{reservation}/confirm")
@@ -117,9 +117,9 @@ async def _follow_up(
     headers = await lag(state)
     if row is None:
         waiting = {"reservation": name, "status": orders.PENDING}
-        return ORJSONResponse(waiting, status_code=202, headers=headers)
+        return Answer(waiting, status_code=202, headers=headers)
     _refuse(row, command)
-    return ORJSONResponse(public(row), headers=headers)
+    return Answer(public(row), headers=headers)
 
 
 async def _command(

@@ -4,10 +4,10 @@ from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import ORJSONResponse
 
 from api.paths import decoded
 from api.problems import Problem
+from api.responses import Answer
 from models.contracts import asyncapi, schemas
 
 router = APIRouter(prefix="/v1/schemas", tags=["contracts"])
@@ -19,13 +19,13 @@ _known = cache(schemas)
 async def names(request: Request) -> Response:
     """The event types that may be sent, and where their schemas are."""
     links = {name: f"/v1/schemas/{name}" for name in _known()}
-    return ORJSONResponse({"schemas": links, "asyncapi": "/v1/schemas/asyncapi"})
+    return Answer({"schemas": links, "asyncapi": "/v1/schemas/asyncapi"})
 
 
 @router.get("/asyncapi")
 async def topics(request: Request) -> Response:
     """The topics, as an AsyncAPI document."""
-    return ORJSONResponse(asyncapi(request.app.version))
+    return Answer(asyncapi(request.app.version))
 
 
 @router.get("/{name}")
@@ -34,4 +34,4 @@ async def one(request: Request, name: str) -> Response:
     found: dict[str, Any] | None = _known().get(decoded(name))
     if found is None:
         raise Problem(404, "unknown_type", "no such event type")
-    return ORJSONResponse(found, media_type="application/schema+json")
+    return Answer(found, media_type="application/schema+json")

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     realtime: bool = Field(
         False,
         description="run before all that is not real-time, where the system permits it (Linux: "
-        "CAP_SYS_NICE or RLIMIT_RTPRIO), with half a processor at most",
+        "CAP_SYS_NICE or RLIMIT_RTPRIO), with four fifths of a processor a process at most",
     )
     max_body_bytes: int = Field(16_000_000, ge=1024, description="bytes of a request at most")
     max_query: int = Field(1_000, ge=1, description="items of one availability query at most")

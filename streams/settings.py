@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     realtime: bool = Field(
         False,
         description="run before all that is not real-time, where the system permits it (Linux: "
-        "CAP_SYS_NICE or RLIMIT_RTPRIO), with half a processor at most",
+        "CAP_SYS_NICE or RLIMIT_RTPRIO), with four fifths of a processor a process at most",
     )
     shutdown_seconds: float = Field(8.0, ge=1, description="seconds after which shutdown is forced")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
