@@ -59,7 +59,7 @@ smoke: setup
 soak: setup
 	$(RUN) pytest tests -m soak
 
-# `make bench REALTIME=--realtime` has all of it real-time, where the system permits it.
+# `make bench REALTIME=--realtime` has reads and freshness real-time, where the system permits it.
 bench: setup
 	$(RUN) benchmarks ingest
 	$(RUN) benchmarks read --rate 1000 --ingest 5000 $(REALTIME)

@@ -11,4 +11,4 @@ class Answer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Its bytes."""
-        return orjson.dumps(content)
+        return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)

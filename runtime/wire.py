@@ -40,7 +40,6 @@ def install() -> None:
     """Have aiokafka's clients use these, in this process."""
     FetchRequest_v11.encode = fetch_request
     FetchResponse_v11.decode = classmethod(fetch_response)
-    ProduceRequest_v7.encode = produce_request
     ProduceResponse_v7.decode = classmethod(produce_response)
 
 
@@ -150,12 +149,8 @@ def _fetched(value: bytes, at: int) -> tuple[tuple[Any, ...], int]:
     return (partition, code, high, last, start, transactions, replica, value[at:end]), end
 
 
-def produce_request(request: Any) -> bytes:
-    """The bytes of a ProduceRequest_v7."""
-    return b"".join(_appending(request))
-
-
 def _appending(request: Any) -> list[bytes]:
+    """The bytes of a ProduceRequest_v7, in pieces."""
     topics = request.topics
     told = _PRODUCE.pack(request.required_acks, request.timeout, len(topics))
     packed = [_text(request.transactional_id), told]

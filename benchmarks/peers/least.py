@@ -1,6 +1,6 @@
 """The least that Python can do here: both stages as two bare loops, a process each.
 
-What the service must write is written, in its own shapes and by the same library: movements
+What the service must write is written, in its own shapes, record by record by aiokafka: movements
 with their origin, a row of every source, ledger entries, rows with the public answer and the
 deltas of late counts. Left out is what the service adds: whatever is not a plain delta in
 order, flawed bytes, local times and clocks, voids, reference data, documents, the order of

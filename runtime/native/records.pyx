@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # The records of a batch as they stand on the wire: what `runtime.batches.packed_generally` gives, to the byte.
 #
-# Looked at twice: how long they are, and then they are written once, where they are to stand.
+# Looked at twice: how long they are, and then they are written.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -26,7 +26,7 @@ def packed(records, Py_ssize_t most, headers_of):
         raise MemoryError
     try:
         for at in range(number):
-            lengths[at] = _length(<tuple>records[at], at, headers, headers_of)
+            lengths[at] = _length(<tuple?>records[at], at, headers, headers_of)
             whole = _length_of(2 * lengths[at]) + lengths[at]
             if taken and size + whole > most:
                 break
@@ -44,8 +44,10 @@ def packed(records, Py_ssize_t most, headers_of):
 cdef Py_ssize_t _length(tuple record, Py_ssize_t at, dict headers, headers_of) except -1:
     """Bytes of a record without its own length; headers that it has are kept encoded."""
     cdef Py_ssize_t length = AROUND + _length_of(2 * at)
+    if len(record) != 3:
+        raise ValueError("a record has a key, a value and headers")
     length += _length_of_bytes(record[0]) + _length_of_bytes(record[1])
-    if not record[2]:
+    if not <list?>record[2]:
         return length + 1
     headers[at] = headers_of(record[2])
     return length + PyBytes_GET_SIZE(headers[at])

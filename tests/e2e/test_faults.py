@@ -240,15 +240,17 @@ def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
 
 def test_a_worker_ends_within_its_bound_while_it_reads_its_rows(harness):
     rows = [(source, value) for _, source, value in counts(ROWS)]
-    stop_within(harness.service.start_worker())
     worker = harness.service.start_worker()
+    harness.send(b.sale("other", 1, "09:00"))
+    harness.settle()
+    empty = resident(worker)
     harness.append(topics.WAREHOUSE_RECEIPTS, *rows)
     harness.settle()
-    whole = resident(worker)
+    some = empty + (resident(worker) - empty) // 4
     worker.stop()
     harness.send(b.sale("p", 1, "09:00"))
     worker = harness.service.start_worker()
-    wait_until(lambda: resident(worker) > whole // 3, 30, "it has read some of them", worker)
+    wait_until(lambda: resident(worker) > some, 30, "it has read some of them", worker)
     stop_within(worker)
     assert harness.lag() > 0, "it had read all of them"
 
@@ -259,14 +261,14 @@ def resident(worker: Process) -> int:
     return max((one.memory_info().rss for one in stages), default=0)
 
 
-def test_a_worker_ends_within_its_bound_while_partitions_change_hands(harness):
+def test_workers_end_within_their_bounds_while_one_joins_the_other(harness):
     load = Load(seed=36)
     with under_load(harness, load):
         first = start(harness, "a")
         wait_for_progress(harness)
         second = start(harness, "b", ONHAND_LOG_LEVEL="info")
         wait_until(
-            lambda: second.tail(100).count(JOINING) == len(PROCESSES), 30, "it joins", second
+            lambda: second.tail(1_000).count(JOINING) >= len(PROCESSES), 30, "it joins", second
         )
         stop_within(first)
         stop_within(second)

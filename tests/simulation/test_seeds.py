@@ -52,11 +52,10 @@ def test_a_planted_bug_is_found(bug):
 
 DIGEST = "from tests.simulation import world; print(world.run(17).digest())"
 STORY = """
-from itertools import count
 from tests.simulation import world
 from tests.simulation.planted import planted
 with planted("the last record wins"):
-    print(next(filter(None, (world.wrong_seeds(range(seed, seed + 1)) for seed in count()))))
+    print(next(filter(None, (world.wrong_seeds(range(seed, seed + 1)) for seed in range(400)))))
 """
 
 
@@ -65,7 +64,12 @@ def test_a_seed_runs_the_same_in_every_process(code):
     def told(hash_seed: str) -> str:
         environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
         return subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, check=True
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            check=True,
+            timeout=300,
         ).stdout.decode()
 
     assert told("1") == told("2") != ""

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.appending import SEQUENCES, Appending
+from runtime.batches import Batch
 
 FIRST, SECOND = "first", "second"
 GOOD, LOST_BEFORE, LOST_AFTER, LATE = "good", "lost before", "lost after", "late"
@@ -112,12 +113,8 @@ def run(brokers, work):
     return asyncio.run(case_of(brokers, work))
 
 
-def batch_of(producer, *values):
-    batch = producer.create_batch()
-    for value in values:
-        batch.append(timestamp=0, key=None, value=value)
-    batch.close()
-    return batch
+def batch_of(*values):
+    return Batch([(None, value, []) for value in values], 2**20, 0)
 
 
 def test_what_is_given_at_once_goes_in_one_request_to_each_broker():
@@ -127,7 +124,7 @@ def test_what_is_given_at_once_goes_in_one_request_to_each_broker():
         given = [(FIRST, 0), (FIRST, 1), (SECOND, 0)]
         return [
             await asyncio.gather(
-                *(appending.append(batch_of(producer, b"a", b"b"), *place) for place in given)
+                *(appending.append(batch_of(b"a", b"b"), *place) for place in given)
             )
             for _ in range(2)
         ]
@@ -144,7 +141,7 @@ def test_what_did_not_go_well_is_appended_again_until_it_stands(fault):
     async def work(appending, producer):
         landed = []
         for value in (b"1", b"2", b"3"):
-            given = [appending.append(batch_of(producer, value), FIRST, one) for one in (0, 1)]
+            given = [appending.append(batch_of(value), FIRST, one) for one in (0, 1)]
             landed.append(await asyncio.gather(*given))
         assert not producer._message_accumulator._pending_batches
         return landed
@@ -158,7 +155,7 @@ def test_what_never_will_land_raises_and_the_rest_lands():
     brokers = Brokers([TOO_LARGE])
 
     async def work(appending, producer):
-        given = [appending.append(batch_of(producer, b"1"), FIRST, one) for one in (0, 1)]
+        given = [appending.append(batch_of(b"1"), FIRST, one) for one in (0, 1)]
         return await asyncio.gather(*given, return_exceptions=True)
 
     error, landed = run(brokers, work)
@@ -171,7 +168,7 @@ def test_what_never_will_land_is_told_while_the_rest_is_appended_again():
     brokers = Brokers([TOO_LARGE + MOVED, *[MOVED] * 10_000])
 
     async def work(appending, producer):
-        refused, other = (appending.append(batch_of(producer, b"1"), FIRST, one) for one in (0, 1))
+        refused, other = (appending.append(batch_of(b"1"), FIRST, one) for one in (0, 1))
         with pytest.raises(MessageSizeTooLargeError):
             await refused
         assert not other.done()
@@ -185,7 +182,7 @@ def test_nothing_is_taken_once_all_is_finished():
     async def work(appending, producer):
         await appending.finish()
         with pytest.raises(ProducerClosed):
-            appending.append(batch_of(producer, b"1"), FIRST, 0)
+            appending.append(batch_of(b"1"), FIRST, 0)
 
     run(Brokers(), work)
 
@@ -202,7 +199,7 @@ def test_what_no_topic_takes_stops_no_other():
             return await known(topic)
 
         producer.client._wait_on_metadata = know
-        given = [appending.append(batch_of(producer, b"1"), one, 0) for one in (FIRST, SECOND)]
+        given = [appending.append(batch_of(b"1"), one, 0) for one in (FIRST, SECOND)]
         return await asyncio.gather(*given, return_exceptions=True)
 
     landed, error = run(brokers, work)
@@ -214,7 +211,7 @@ def test_what_has_no_leader_waits_for_one():
     brokers = Brokers(leaders={FIRST: [None, None, -1, 3], SECOND: 2})
 
     async def work(appending, producer):
-        given = [appending.append(batch_of(producer, b"1"), one, 0) for one in (FIRST, SECOND)]
+        given = [appending.append(batch_of(b"1"), one, 0) for one in (FIRST, SECOND)]
         return await asyncio.gather(*given)
 
     assert run(brokers, work) == [0, 0]
@@ -228,16 +225,16 @@ def test_numbers_begin_again_at_the_end_of_all_numbers(leaders):
 
     async def work(appending, producer):
         producer._txn_manager._sequence_numbers[TopicPartition(FIRST, 0)] = SEQUENCES - 3
-        return [await appending.append(batch_of(producer, b"a", b"b"), FIRST, 0) for _ in range(3)]
+        return [await appending.append(batch_of(b"a", b"b"), FIRST, 0) for _ in range(3)]
 
     assert run(brokers, work) == [0, 2, 4]
 
 
 def test_a_partition_has_one_batch_at_a_time():
     async def work(appending, producer):
-        landing = appending.append(batch_of(producer, b"1"), FIRST, 0)
+        landing = appending.append(batch_of(b"1"), FIRST, 0)
         with pytest.raises(ValueError, match="first/0"):
-            appending.append(batch_of(producer, b"2"), FIRST, 0)
+            appending.append(batch_of(b"2"), FIRST, 0)
         return await landing
 
     assert run(Brokers(), work) == 0
@@ -247,7 +244,7 @@ def test_to_finish_is_to_wait_for_what_is_under_way():
     brokers = Brokers([LOST_BEFORE, LOST_BEFORE])
 
     async def work(appending, producer):
-        landing = appending.append(batch_of(producer, b"1"), FIRST, 0)
+        landing = appending.append(batch_of(b"1"), FIRST, 0)
         await appending.finish()
         await appending.finish()
         return landing.done()
@@ -257,9 +254,7 @@ def test_to_finish_is_to_wait_for_what_is_under_way():
 
 def test_who_no_longer_awaits_a_batch_stops_no_other():
     async def work(appending, producer):
-        given_up, landing = (
-            appending.append(batch_of(producer, b"1"), FIRST, one) for one in (0, 1)
-        )
+        given_up, landing = (appending.append(batch_of(b"1"), FIRST, one) for one in (0, 1))
         given_up.cancel()
         return await landing
 
@@ -270,7 +265,7 @@ def test_a_producer_that_failed_for_good_appends_nothing_again():
     async def work(appending, producer):
         producer._message_accumulator._exception = OutOfOrderSequenceNumber()
         with pytest.raises(OutOfOrderSequenceNumber):
-            await appending.append(batch_of(producer, b"1"), FIRST, 0)
+            await appending.append(batch_of(b"1"), FIRST, 0)
 
     run(Brokers([LOST_BEFORE]), work)
 
@@ -297,7 +292,7 @@ def test_every_log_has_what_was_given_once_and_in_order(steps, faults, broker):
             for place, size in step.items():
                 values = [b"%d.%d" % (number, one) for one in range(size)]
                 expected[place] += values
-                given[place] = appending.append(batch_of(producer, *values), *place)
+                given[place] = appending.append(batch_of(*values), *place)
             assert {place: await landing for place, landing in given.items()} == ends
 
     run(brokers, work)

@@ -1,11 +1,13 @@
 """A batch is to the byte the one that aiokafka would build, and a damaged one is seen."""
 
+from unittest.mock import patch
+
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import native
+from runtime import batches, native
 from runtime.batches import Batch, is_sound, packed, packed_generally
 
 NOW = 1_793_606_400_000
@@ -57,16 +59,33 @@ def test_a_batch_that_is_appended_again_may_have_other_numbers():
     assert batch._build() == built([(b"key", b"value", [])]) != first
 
 
-def test_a_value_that_is_no_bytes_is_refused():
-    with pytest.raises(TypeError):
-        Batch([(b"key", "value", [])], ROOM, NOW)
+@pytest.mark.parametrize("pack", [packed, packed_generally])
+@pytest.mark.parametrize(
+    "record", [5, (b"key", b"value"), (b"key", "value", []), (b"key", b"value", None)]
+)
+def test_what_is_no_record_is_refused(pack, record):
+    with pytest.raises((TypeError, ValueError)):
+        pack([record], ROOM)
+
+
+def test_a_batch_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="one record"):
+        Batch([], ROOM, NOW)
+
+
+@given(records)
+def test_aiokafka_sums_where_the_processor_cannot(records):
+    fast = built(records)
+    with patch.object(batches, "IS_FAST", new=False):
+        assert built(records) == fast
+        assert not is_sound(fast)
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.data())
-def test_one_damaged_byte_of_what_is_summed_is_seen(batches, data):
-    fetched = b"".join(map(built, batches))
+def test_one_damaged_byte_of_what_is_summed_is_seen(several, data):
+    fetched = b"".join(map(built, several))
     assert is_sound(fetched)
-    at = data.draw(st.integers(FORMAT_AT, len(built(batches[0])) - 1))
+    at = data.draw(st.integers(FORMAT_AT, len(built(several[0])) - 1))
     damaged = bytearray(fetched)
     damaged[at] ^= data.draw(st.integers(1, 255))
     assert not is_sound(bytes(damaged))

@@ -61,12 +61,6 @@ def test_a_fetch_request_is_sent_as_aiokafka_sends_it(request):
     assert wire.fetch_request(struct) == Struct.encode(struct)
 
 
-@given(produce_requests)
-def test_a_produce_request_is_sent_as_aiokafka_sends_it(request):
-    struct = request.prepare(PRESENT_DAY)
-    assert wire.produce_request(struct) == Struct.encode(struct)
-
-
 @given(fetch_requests | produce_requests, st.integers(0, 2**31 - 1), name)
 def test_a_request_has_the_length_and_the_header_that_aiokafka_gives_it(request, number, client):
     struct = request.prepare(PRESENT_DAY)
@@ -107,5 +101,4 @@ def test_a_client_of_a_present_day_broker_uses_them():
     assert type(fetch).encode is wire.fetch_request
     assert fetch.RESPONSE_TYPE.decode.__func__ is wire.fetch_response
     produce = ProduceRequest(None, -1, 1, [("a", [(0, b"x")])]).prepare(PRESENT_DAY)
-    assert type(produce).encode is wire.produce_request
     assert produce.RESPONSE_TYPE.decode.__func__ is wire.produce_response
