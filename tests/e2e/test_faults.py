@@ -144,16 +144,22 @@ def test_a_broker_whose_disk_is_full_changes_no_number(own, broker):
     own.send(*(load.event() for _ in range(2_000)))
     worker.settle(60)
     broker.limit_files(MIB)
-    wide = [load.event() for _ in range(400)]
-    for event in wide:
-        event["note"] = "x" * WIDE
-    append = threading.Thread(target=own.send, args=wide)
-    append.start()
+    append = append_wide(own, load, 400)
     wait_until(lambda: not broker.running, 60, "the broker gives up")
     broker.start()
     append.join()
     worker.settle(120)
     must_be_exact(own, load)
+
+
+def append_wide(harness: Harness, load: Load, number: int) -> threading.Thread:
+    """Begin to append so many events of WIDE bytes each."""
+    wide = [load.event() for _ in range(number)]
+    for event in wide:
+        event["note"] = "x" * WIDE
+    append = threading.Thread(target=harness.send, args=wide)
+    append.start()
+    return append
 
 
 @pytest.fixture
@@ -180,11 +186,7 @@ def test_a_broker_whose_file_system_is_full_changes_no_number(small_disk, logs):
         worker = Orchestrator(harness)
         harness.send(*(load.event() for _ in range(2_000)))
         worker.settle(60)
-        wide = [load.event() for _ in range(SMALL // WIDE + 100)]
-        for event in wide:
-            event["note"] = "x" * WIDE
-        append = threading.Thread(target=harness.send, args=wide)
-        append.start()
+        append = append_wide(harness, load, SMALL // WIDE + 100)
         wait_until(lambda: not broker.running, 60, "the broker gives up")
         assert shutil.disk_usage(small_disk).free < MIB
         subprocess.run(["mount", "-o", f"remount,size={4 * SMALL}", str(small_disk)], check=True)

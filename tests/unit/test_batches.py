@@ -7,6 +7,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.native import lacking
 from runtime import batches, native
 from runtime.batches import Batch, is_sound, packed, packed_generally
 
@@ -38,9 +39,10 @@ def test_a_batch_is_the_one_that_aiokafka_would_build(records):
     assert batch._build() == bytes(theirs._build())
 
 
-@pytest.mark.skipif(native.packed is None, reason="not compiled")
+@pytest.mark.skipif(bool(lacking()), reason=lacking())
 @given(records, st.integers(0, 20_000))
 def test_records_that_are_packed_in_c_are_packed_alike(records, most):
+    assert native.packed is not None, "run `make setup`"
     assert packed(records, most) == packed_generally(records, most)
 
 
