@@ -44,7 +44,7 @@ from api.watching import Watching
 from models import topics
 from models.reference import Catalog
 from runtime.priority import ANSWERS, come_first
-from runtime.records import Fetched
+from runtime.records import Fetch
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ async def _come_first(settings: Settings, following: Following) -> None:
 
 
 def _taker(catalog: Catalog, topic: str, watching: Watching) -> Taker:
-    def take(partition: int, records: list[Fetched]) -> None:
+    def take(partition: int, records: Fetch) -> None:
         for record in records:
             key = (record.key or b"").decode("utf-8", "replace")
             catalog.take(topic, key, record.offset, record.value or b"")

@@ -19,7 +19,7 @@ from models.outcomes import Outcome
 from models.rows import Document, Rows
 
 _ADDED: Final = frozenset({"shipped", "refunded", "credited"})
-_BUCKET_OF_DISPOSITION: Final = {
+BUCKET_OF_DISPOSITION: Final = {
     "restock": "on_hand",
     "quarantine": "quality_control",
     "refurbish": "quality_control",
@@ -122,7 +122,7 @@ class Return:
         elsewhere = False
         stands = self.standing()
         for one in stands:
-            bucket = _BUCKET_OF_DISPOSITION[one.disposition]
+            bucket = BUCKET_OF_DISPOSITION[one.disposition]
             if bucket is not None:
                 add(target, one.location, bucket, one.quantity)
         if not left:
@@ -202,7 +202,7 @@ def take(store: Rows, said: ReturnStage, version: int) -> Judged:
     flags = (f"{said.sold_as} was sold",) if said.sold_as is not None else ()
     if known is None and told.stage == "disposed":
         # The commonest, hence written out: what came in, and how much of it, is what it says.
-        bucket = _BUCKET_OF_DISPOSITION[told.disposition or "quarantine"]
+        bucket = BUCKET_OF_DISPOSITION[told.disposition or "quarantine"]
         moves = [(told.at, told.location, bucket, told.quantity, False)] if bucket else []
         return Judged(Outcome.IMPLIED_RECEIPT, key, row, moves, flags)
     now = row.now()

@@ -49,9 +49,9 @@ Asked = dict[TopicPartition, tuple[Any, int]]
 Led = dict[int | None, list[tuple[TopicPartition, Any]]]
 """The partitions that each broker leads, with their states."""
 
-Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], MemoryRecords | None, bool]]
-"""Of each partition of an answer: itself, its state, from where on, what was told, its records, and
-whether these have the checksums that they should have."""
+Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], bytes, bool]]
+"""Of each partition of an answer: itself, its state, from where on, what was told, its records' bytes,
+and whether these have the checksums that they should have."""
 
 
 def pace(fetcher: Any, rest: float) -> None:
@@ -208,17 +208,19 @@ class Asking:
     def _keep(self, assignment: Any, brought: Brought) -> int:
         """Have records taken, by whoever waits for some; how many bytes they are."""
         fetcher, now, size = self._fetcher, int(time.time() * 1_000), 0
-        for tp, state, offset, (end, stable, aborted), records, sound in brought:
+        for tp, state, offset, (end, stable, aborted), value, sound in brought:
             if not state.has_valid_position or state.position != offset:
                 continue
             state.highwater, state.lso, state.timestamp = end, stable, now
-            if records is not None:
-                size += records.size_in_bytes()
+            if value:
+                size += len(value)
                 found = aiokafkas.PartitionRecords(
-                    *(tp, records, aborted, offset, None, None),
+                    *(tp, MemoryRecords(value), aborted, offset, None, None),
                     # What is not sound is for aiokafka to refuse.
                     *(fetcher._check_crcs and not sound, fetcher._isolation_level),
                 )
+                if sound:
+                    found.find_at_once(value)
                 fetcher._records[tp] = aiokafkas.FetchResult(
                     tp, partition_records=found, assignment=assignment, backoff=PREFETCH_SECONDS
                 )
@@ -249,10 +251,9 @@ def _brought(answer: Any, asked: Asked) -> Brought | None:
             if code:
                 return None
             tp = TopicPartition(topic, number)
-            records = MemoryRecords(value) if value else None
-            if records is not None and not records.has_next():
+            if value and not MemoryRecords(value).has_next():
                 return None
             state, offset = asked[tp]
-            sound = records is not None and is_sound(value)
-            brought.append((tp, state, offset, (end, stable, aborted), records, sound))
+            sound = bool(value) and is_sound(value)
+            brought.append((tp, state, offset, (end, stable, aborted), value or b"", sound))
     return brought

@@ -9,6 +9,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
+from runtime import native
+
 
 class Fetched(Protocol):
     """A record as the consumer hands it over; `timestamp` in milliseconds."""
@@ -18,6 +20,17 @@ class Fetched(Protocol):
     offset: int
     timestamp: int
     headers: Sequence[tuple[str, bytes]]
+
+
+Fetch = Sequence[Fetched]
+"""Records of one partition, in order, of which a part is one too; a `native.Run` or a list."""
+
+
+def size_of(records: Fetch) -> int:
+    """Bytes of values."""
+    if native.Run is not None and type(records) is native.Run:
+        return records.size_in_bytes
+    return sum([len(record.value or b"") for record in records])
 
 
 class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -36,12 +49,27 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
             self._records_iterator = None
         self._batch: Any = None
         self._in_batch: Iterator[Fetched] = iter(())
+        self._run: native.Run | None = None
+
+    def find_at_once(self, fetched: bytes) -> None:
+        """Find the records in what was fetched, whose checksums are right, if that is possible."""
+        if native.run_of is not None and self._isolation_level != fetcher.READ_COMMITTED:
+            self._run = native.run_of(fetched, self.next_fetch_offset)
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
         return record
 
-    def take(self, most: int) -> list[Fetched]:
+    def take(self, most: int) -> Fetch:
         """The next records, `most` of them at most. Raises CorruptRecordException."""
+        return self._take_parsed(most) if self._run is None else self._take_found(self._run, most)
+
+    def _take_found(self, run: "native.Run", most: int) -> Fetch:
+        found, left = run[:most], run[most:]
+        self._run = left
+        self.next_fetch_offset = found[-1].offset + 1 if left else run.next_offset
+        return found
+
+    def _take_parsed(self, most: int) -> Fetch:
         taken: list[Fetched] = []
         while len(taken) < most and not self.is_exhausted():
             if self._batch is None:
@@ -51,6 +79,8 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def is_exhausted(self) -> bool:
         """Whether nothing is left to take."""
+        if self._run is not None:
+            return not self._run
         return self._batch is None and not self._records.has_next()
 
     def _begin_batch(self) -> None:
@@ -83,7 +113,7 @@ class TakenAtOnce(fetcher.FetchResult):  # type: ignore[misc]
         """As aiokafka's, but that it goes on where `getall` ended."""
         return next(iter(self.getall(1)), None)
 
-    def getall(self, max_records: int | None = None) -> list[Fetched]:
+    def getall(self, max_records: int | None = None) -> Fetch:
         """As aiokafka's, which takes records one by one.
 
         Raises CorruptRecordException, once: what is left is given up, and fetched again.

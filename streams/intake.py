@@ -37,7 +37,7 @@ from models.outcomes import Arrival, Code
 from models.reading import Held, Reading, ReadLine, read
 from models.reference import Catalog, Reference
 from models.rows import version
-from runtime.records import Fetched
+from runtime.records import Fetch, Fetched
 from streams.controls import REFERENCE_KEY, beat, move_reference, open_epoch
 from streams.dead_letters import MAX_RECORD_BYTES, bury, bury_if_too_large
 from streams.engine.partition import Partition
@@ -105,7 +105,7 @@ class Intake:
         if compiled and PlainEvents is not None:
             self._plain = {
                 topic: PlainEvents(topic, packing.packs, routing.known, routing.of)
-                for topic in (topics.POS_SALES, topics.WAREHOUSE_RECEIPTS)
+                for topic in self.inputs
             }
         self._holding: dict[int, Holding] = {}
         self._references: dict[tuple[int, str], Reference] = {}
@@ -142,7 +142,7 @@ class Intake:
             if any(reference.offsets.get(name, 0) < end for name, end in latest.items())
         )
 
-    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
+    def absorb_run(self, work: Work, records: Fetch, start: int) -> int:
         """Take plain events as far as they go."""
         plain = self._plain.get(work.topic)
         reference = self._references[work.partition.number, work.topic]

@@ -23,7 +23,7 @@ from models.packs import Pack, pack
 from models.returns import ReturnRow
 from models.rows import Document, parts, version
 from models.stock import HistoryRow, StockRow
-from runtime.records import Fetched
+from runtime.records import Fetch, Fetched
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
@@ -108,7 +108,7 @@ class Inventory:
         self._allocations.pop(number, None)
         self._entries.pop(number, None)
 
-    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
+    def absorb_run(self, work: Work, records: Fetch, start: int) -> int:
         """Nothing is taken but record by record."""
         return 0
 

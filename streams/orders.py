@@ -13,7 +13,7 @@ from models.movements import MAX_INDEX, ChannelRuleSet, Note, ordinal
 from models.orders import OrderRow, Settled, order_key
 from models.outcomes import Code, Outcome
 from models.rows import version
-from runtime.records import Fetched
+from runtime.records import Fetch, Fetched
 from streams.dead_letters import bury, bury_if_too_large
 from streams.decisions import SERVICE, TICK_KEY
 from streams.engine.partition import Partition
@@ -83,7 +83,7 @@ class Orders:
             number for number, heap in self._deadlines.items() if heap and heap[0][0] <= soon
         )
 
-    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
+    def absorb_run(self, work: Work, records: Fetch, start: int) -> int:
         """Nothing is taken but record by record."""
         return 0
 

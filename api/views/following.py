@@ -14,7 +14,7 @@ from models.native import newest_stock
 from models.rows import head, tombstone_version
 from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
-from runtime.records import Fetched
+from runtime.records import Fetch
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _IDLE_WAIT_MS: Final = 100
 _STAMP_SECONDS: Final = 0.01
 
 
-Taker = Callable[[int, list[Fetched]], None]
+Taker = Callable[[int, Fetch], None]
 """Takes records of one partition of a topic."""
 
 Searched = Callable[[list[tuple[bytes, bytes]]], None]
@@ -115,13 +115,13 @@ class Following:
         self._next = {tp: await consumer.position(tp) for tp in assigned}
         return assigned
 
-    def _parts(self, records: list[Fetched]) -> Iterator[list[Fetched]]:
+    def _parts(self, records: Fetch) -> Iterator[Fetch]:
         """Records in portions, so that whoever reads meanwhile is answered between them."""
         most = self._view.portion if self.ready.is_set() else len(records)
         for start in range(0, len(records), most):
             yield records[start : start + most]
 
-    async def _take(self, tp: TopicPartition, records: list[Fetched]) -> None:
+    async def _take(self, tp: TopicPartition, records: Fetch) -> None:
         self._next[tp] = records[-1].offset + 1
         take = self._others.get(tp.topic)
         if take is not None:
@@ -135,7 +135,7 @@ class Following:
         if records:
             await self._take_rows(tp, records)
 
-    async def _take_rows(self, tp: TopicPartition, records: list[Fetched]) -> None:
+    async def _take_rows(self, tp: TopicPartition, records: Fetch) -> None:
         latest: dict[str, Update] = {}
         searched: list[tuple[bytes, bytes]] = []
         kinds = self._searched if tp.topic in (self._stock, self._sources) else ()
@@ -159,7 +159,7 @@ class Following:
             if not key.startswith("stock|"):
                 self._on_row(key)
 
-    async def _forget(self, tombstones: list[Fetched]) -> None:
+    async def _forget(self, tombstones: Fetch) -> None:
         told = [((one.key or b"").decode(), tombstone_version(one.headers)) for one in tombstones]
         served = [(key, version) for key, version in told if kind_of(key) in _SERVED]
         if served:

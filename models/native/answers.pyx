@@ -24,7 +24,7 @@ cdef inline bint begins(Reader* reader, const char* text, Py_ssize_t size) noexc
     return 1
 
 
-def newest_stock(list records not None):
+def newest_stock(records not None):
     """The newest of each plain stock row, as (key, version, answer), and the other records."""
     cdef dict newest = {}
     cdef list rest = []

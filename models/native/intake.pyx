@@ -1,16 +1,23 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # The commonest events, from the bytes of their record to the movements of their lines.
 #
-# A plain event is a sale, a return at the till, a receipt without advice or an adjustment without
-# count, in UTC and plain ASCII, that follows the last of its source's sequence. What
+# A plain event is a sale, a return at the till, a receipt without advice, an adjustment without
+# count, or a decision on what was returned, in UTC and plain ASCII, that follows the last of its
+# source's sequence. What
 # `models.decoding`, `reading`, `arrival` and `normalization` make of it, this makes too, to the
 # byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
+
+from typing import get_args
 
 import msgspec
 import xxhash
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.string cimport strcmp
 
 from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
@@ -21,7 +28,7 @@ from models import arrival, topics
 from models.arrival import Epoch, SourceRow, file_hashes, source_key, visit
 from models.clock import FUTURE, corrected, observe
 from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
-from models.events import MAX_LINES, MAX_QUANTITY, pos, warehouse
+from models.events import MAX_LINES, MAX_QUANTITY, pos, returns, warehouse
 from models.movements import INDEX_BITS as _INDEX_BITS
 from models.normalization import number_of
 from models.rows import PLACE_BITS as _PLACE_BITS
@@ -54,6 +61,19 @@ cdef Py_ssize_t RECENT = place_of(Epoch, "recent")
 cdef Py_ssize_t SOLD = place_of(Epoch, "sold")
 cdef Py_ssize_t UNITS = place_of(Epoch, "units")
 
+cdef struct Record:
+    # As whoever has fetched them gives many at once, in a buffer of this layout.
+    long long offset
+    long long timestamp
+    const char* key
+    Py_ssize_t key_size  # -1 for none
+    const char* value
+    Py_ssize_t value_size
+    const char* headers
+    const char* end
+
+cdef const char* LAYOUT = b"qqPnPnPP"
+
 cdef struct Line:
     long long line
     Span sku
@@ -76,6 +96,7 @@ cdef struct Event:
     long long epoch
     Span document
     Span location
+    Span disposition  # of lines that have none of their own
     Py_ssize_t lines
 
 cdef enum:
@@ -97,6 +118,7 @@ cdef enum:
     HAS_DOCUMENT = 1
     HAS_LOCATION = 2
     HAS_LINES = 4
+    HAS_DISPOSITION = 8
 
 cdef enum:
     HAS_LINE = 1
@@ -110,7 +132,8 @@ cdef class Kind:
     """What is particular to one type of event.
 
     `kept` is the field of a line that names its bucket: as it is (`buckets` None), or by the
-    condition of the goods. `lowest` is the least quantity, `sign` what it counts as.
+    condition of the goods. `lowest` is the least quantity, `sign` what it counts as. Of a decision on
+    what was returned it is what was decided, of the line or of the event.
     """
 
     cdef bytes type
@@ -125,13 +148,15 @@ cdef class Kind:
     cdef int sign
     cdef long long content
     cdef bint is_sale
+    cdef bint is_decision
 
     def __init__(self, kind, document, kept, default, buckets, cause, lowest, sign):
         self.type = kind.__struct_config__.tag.encode()
         self.content = number_of(kind)
         self.document, self.kept, self.default = document, kept, default
         self.buckets, self.cause, self.lowest, self.sign = buckets, cause, lowest, sign
-        self.bucket = buckets[default]
+        self.bucket = buckets.get(default)
+        self.is_decision = kind is returns.ReturnDisposed
         self.is_sale = kind is pos.SaleCompleted
         self.located_first = kind is warehouse.StockAdjusted
 
@@ -140,6 +165,7 @@ cdef dict CONDITIONS = {
     b"sellable": b"on_hand", b"quality_control": b"quality_control", b"damaged": b"damaged",
 }
 cdef dict BUCKETS = {name: name for name in (b"on_hand", b"quality_control", b"damaged")}
+cdef dict DISPOSALS = {name.encode(): name.encode() for name in get_args(returns.Disposal)}
 cdef dict KINDS = {
     topics.POS_SALES: [
         Kind(pos.SaleCompleted, b"transaction", b"", b"", {b"": b"on_hand"}, b"sale", 1, -1),
@@ -158,10 +184,10 @@ cdef dict KINDS = {
             b"adjustment", -MAX_QUANTITY, 1,
         ),
     ],
+    topics.RETURNS_DISPOSITIONS: [
+        Kind(returns.ReturnDisposed, b"rma", b"disposition", b"", DISPOSALS, b"", 1, 1),
+    ],
 }
-
-TOPICS = frozenset(KINDS)
-"""The inputs that have plain events."""
 
 
 cdef class PlainEvents:
@@ -212,18 +238,19 @@ cdef class PlainEvents:
         self.taken = 0
 
     def take_run(
-        self, list records, Py_ssize_t start, work, reference, long long longest,
-        long long heaviest,
+        self, records, Py_ssize_t start, work, reference, long long longest, long long heaviest,
     ):
         """Take records from `start` on until one is not a plain event; how many were taken.
 
         That one has changed nothing. A record of more than `longest` bytes is not plain, nor one
         before which documents are to be forgotten; once changed rows weigh more than `heaviest`,
-        no more are taken.
+        no more are taken. `records` are a buffer of LAYOUT, or a sequence of objects.
         """
-        cdef Py_ssize_t place = start
+        cdef Py_ssize_t place = start, number = len(records)
         cdef long long now = work.now, received
-        cdef bint documents = work.documents is not None
+        cdef bint documents = work.documents is not None, in_place = PyObject_CheckBuffer(records)
+        cdef Record one
+        cdef Py_buffer held
         self._longest, self._is_full, self._bytes = longest, False, 0
         self._rows = work.partition
         self._live, self._changed = self._rows.live, self._rows.changed
@@ -231,19 +258,36 @@ cdef class PlainEvents:
         self._generation = <long long>self._rows.position.generation << PLACE_BITS
         self._reference = reference
         self._plain_codes = reference.plain
-        while place < len(records):
-            record = records[place]
-            received = <long long>record.timestamp * 1000
-            if received > now:
-                now = received
-            if documents and now >= <long long>work.documents.due:
-                break
-            if not self._take(record, record.offset, received, now):
-                break
-            place += 1
-            if self._is_full and self._rows.weight > heaviest:
-                break
-            self._is_full = False
+        if in_place:
+            PyObject_GetBuffer(records, &held, PyBUF_FORMAT)
+        try:
+            if in_place and strcmp(held.format, LAYOUT) != 0:
+                raise TypeError("records in a layout that is not known")
+            while place < number:
+                if in_place:
+                    one = (<Record*>held.buf)[place]
+                else:
+                    record = records[place]
+                    key, value = record.key, record.value
+                    if not (PyBytes_CheckExact(key) and PyBytes_CheckExact(value)):
+                        break
+                    one.offset, one.timestamp = record.offset, record.timestamp
+                    one.key, one.key_size = PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
+                    one.value, one.value_size = PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+                received = one.timestamp * 1000
+                if received > now:
+                    now = received
+                if documents and now >= <long long>work.documents.due:
+                    break
+                if not self._take(&one, received, now):
+                    break
+                place += 1
+                if self._is_full and self._rows.weight > heaviest:
+                    break
+                self._is_full = False
+        finally:
+            if in_place:
+                PyBuffer_Release(&held)
         work.now = now
         self._rows.weight += self._bytes
         self.taken += place - start
@@ -253,23 +297,20 @@ cdef class PlainEvents:
         """Let go of the rows of the last run."""
         self._rows = self._live = self._changed = self._reference = None
 
-    cdef bint _take(self, record, long long offset, long long received, long long now) except -1:
+    cdef bint _take(self, Record* record, long long received, long long now) except -1:
         cdef Event event
         cdef Kind kind
         cdef Reader reader
         cdef str row_key
-        value, key = record.value, record.key
-        if type(value) is not bytes or type(key) is not bytes:
+        if record.value_size < 0 or record.key_size < 0 or record.value_size > self._longest:
             return False
-        if PyBytes_GET_SIZE(value) > self._longest:
-            return False
-        reader.at = PyBytes_AS_STRING(value)
-        reader.end = reader.at + PyBytes_GET_SIZE(value)
+        reader.at, reader.end = record.value, record.value + record.value_size
         kind = self._read(&reader, &event)
         if kind is None:
             return False
-        if not equals(event.source, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)):
+        if not equals(event.source, record.key, record.key_size):
             return False
+        key = PyBytes_FromStringAndSize(record.key, record.key_size)
         row_key = self._keys.get(key)
         if row_key is None:
             row_key = self._keys[key] = source_key(self._topic, text_of(event.source))
@@ -278,9 +319,9 @@ cdef class PlainEvents:
             row = self._rows.get(row_key, SourceRow)
         if type(row) is not SourceRow:
             return False
-        if not self._accept(kind, &event, offset, received, now, row, row_key):
+        if not self._accept(kind, &event, record.offset, received, now, row, row_key):
             return False
-        self._bytes += PyBytes_GET_SIZE(value)
+        self._bytes += record.value_size
         return True
 
     cdef bint _accept(
@@ -427,6 +468,7 @@ cdef class PlainEvents:
     cdef bint _read_data(self, Reader* reader, Kind kind, Event* event) except -1:
         cdef Span key
         cdef int found = 0, one
+        event.disposition.size = 0
         if not take(reader, c"{"):
             return False
         while True:
@@ -448,6 +490,13 @@ cdef class PlainEvents:
             elif _is_one_of(key, b"business_day\0advice\0count\0"):
                 if not _read_null(reader):
                     return False
+            elif kind.is_decision and equals(key, b"disposition", 11):
+                one = HAS_DISPOSITION
+                if not _read_null(reader):
+                    if not read_text(reader, &event.disposition):
+                        return False
+                    if not _names_one(event.disposition, kind.buckets):
+                        return False
             elif equals(key, b"final", 5):
                 if not _read_word(reader, b"false", 5):
                     return False
@@ -457,9 +506,22 @@ cdef class PlainEvents:
                 return False
             found |= one
             if take(reader, c"}"):
-                return found == HAS_DOCUMENT | HAS_LOCATION | HAS_LINES and reader.at == reader.end
+                if reader.at != reader.end:
+                    return False
+                found &= ~HAS_DISPOSITION
+                return found == HAS_DOCUMENT | HAS_LOCATION | HAS_LINES and (
+                    not kind.is_decision or self._are_decided(event)
+                )
             if not take(reader, c","):
                 return False
+
+    cdef bint _are_decided(self, Event* event) noexcept:
+        """Whether it is said of every line what was decided."""
+        cdef Py_ssize_t place
+        for place in range(event.lines):
+            if not (event.disposition.size or self._lines[place].kept.size):
+                return False
+        return True
 
     cdef bint _read_lines(self, Reader* reader, Kind kind, Event* event) except -1:
         cdef long long highest = 0
@@ -511,19 +573,19 @@ cdef class PlainEvents:
                     if not read_text(reader, &unit) or not equals(unit, b"each", 4):
                         return False
                     line.each = 1
-            elif _is_one_of(key, b"condition\0bucket\0"):
+            elif _is_one_of(key, b"condition\0bucket\0disposition\0"):
                 one = HAS_KEPT
                 if not equals(key, PyBytes_AS_STRING(kind.kept), PyBytes_GET_SIZE(kind.kept)):
                     return False
                 if not read_text(reader, &line.kept):
                     return False
-                if line.kept.at[: line.kept.size] not in kind.buckets:
+                if not _names_one(line.kept, kind.buckets):
                     return False
                 if equals(
                     line.kept, PyBytes_AS_STRING(kind.default), PyBytes_GET_SIZE(kind.default)
                 ):
                     line.kept.size = 0
-            elif equals(key, b"reservation", 11):
+            elif _is_one_of(key, b"reservation\0actual_sku\0reason\0"):
                 if not _read_null(reader):
                     return False
             elif not _skip_scalar(reader):
@@ -590,7 +652,12 @@ cdef class PlainEvents:
                 text.put_span(line.kept)
                 text.put_one(c'"')
             text.put_one(c"}")
-        text.put(b"]}]", 3)
+        text.put_one(c"]")
+        if event.disposition.size:
+            text.put(b',"disposition":"', 16)
+            text.put_span(event.disposition)
+            text.put_one(c'"')
+        text.put(b"}]", 2)
         return text.taken()
 
     cdef bytes _sold(self, Event* event):
@@ -625,11 +692,11 @@ cdef class PlainEvents:
             found = self._known.get(sku)
             if found is None:
                 found = self._place(sku)
-            bucket = kind.bucket
-            if line.kept.size:
-                bucket = kind.buckets[line.kept.at[: line.kept.size]]
             text = (<Pack>self._packs[<Py_ssize_t>(<tuple>found)[1]]).next()
-            text.put(b'["delta","', 10)
+            if kind.is_decision:
+                text.put(b'["return","', 11)
+            else:
+                text.put(b'["delta","', 10)
             text.put_span(line.sku)
             text.put(b'","', 3)
             text.put_span(event.location)
@@ -650,13 +717,35 @@ cdef class PlainEvents:
             text.put_one(c",")
             text.put_integer(event.time.at)
             text.put(b',"in_order",null,"', 18)
+            if kind.is_decision:
+                _put_decision(text, event, line)
+                continue
             text.put(PyBytes_AS_STRING(kind.cause), PyBytes_GET_SIZE(kind.cause))
             text.put(b'","', 3)
+            bucket = kind.bucket
+            if line.kept.size:
+                bucket = kind.buckets[line.kept.at[: line.kept.size]]
             text.put(PyBytes_AS_STRING(bucket), PyBytes_GET_SIZE(bucket))
             text.put(b'",', 2)
             text.put_integer(kind.sign * line.quantity)
             text.put_one(c"]")
         return 0
+
+
+cdef int _put_decision(Text text, Event* event, Line* line) except -1:
+    """What a movement of a return has of its own, within the quotes of its first field."""
+    text.put_span(event.document)
+    text.put(b'",', 2)
+    text.put_integer(line.line)
+    text.put(b',"disposed",', 12)
+    text.put_integer(line.quantity)
+    text.put(b',"', 2)
+    text.put_span(line.kept if line.kept.size else event.disposition)
+    return text.put(b'",null,null]', 12)
+
+
+cdef bint _names_one(Span name, dict names) except -1:
+    return name.at[: name.size] in names
 
 
 cdef bint _is_one_of(Span key, const char* names) noexcept nogil:

@@ -2,19 +2,22 @@
 # The commonest movements, from the bytes of their record to rows and ledger entries.
 #
 # A plain movement is a delta of a row that is there, without a note, later than the row's last
-# count. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
+# count, or the first that is heard of a return's line, where that says that it was decided on. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
 # byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
 from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, size_of, skip_space, skip_value, take,
+    text_of,
 )
 
 import msgspec
 
-from models import stock
+from models import returns, stock
+from models.returns import ReturnRow, TimelineStage
 from models.stock import StockRow, file_recent
 
 cdef extern from "Python.h":
@@ -60,6 +63,10 @@ cdef struct Delta:
     Span cause
     Span bucket
     long long quantity
+    bint is_return
+    Span rma
+    long long rma_line
+    Span disposition
 
 
 cdef struct Units:
@@ -74,11 +81,32 @@ cdef struct Units:
     long long variance
 
 
-cdef bint read_delta(Reader* reader, Delta* delta) noexcept nogil:
+cdef dict BUCKET_OF_DISPOSITION = {
+    name.encode(): bucket.encode()
+    for name, bucket in returns.BUCKET_OF_DISPOSITION.items() if bucket is not None
+}
+
+
+cdef bint read_movement(Reader* reader, Delta* delta) except -1:
+    """A movement that may be plain, as the delta of a bucket."""
     cdef Span kind
-    cdef Reader rest
-    if not (
-        take(reader, c"[") and read_text(reader, &kind) and equals(kind, b"delta", 5)
+    if not read_common(reader, &kind, delta):
+        return 0
+    delta.is_return = equals(kind, b"return", 6)
+    if delta.is_return:
+        return read_disposal(reader, delta)
+    return equals(kind, b"delta", 5) and (
+        read_text(reader, &delta.cause)
+        and take(reader, c",") and read_text(reader, &delta.bucket)
+        and take(reader, c",") and read_integer(reader, &delta.quantity)
+        and take(reader, c"]")
+    )
+
+
+cdef bint read_common(Reader* reader, Span* kind, Delta* delta) noexcept nogil:
+    """What every movement has, if it has no note, up to what its kind has of its own."""
+    return (
+        take(reader, c"[") and read_text(reader, kind)
         and take(reader, c",") and read_text(reader, &delta.sku)
         and take(reader, c",") and read_text(reader, &delta.location)
         and take(reader, c",") and read_integer(reader, &delta.topic)
@@ -90,18 +118,39 @@ cdef bint read_delta(Reader* reader, Delta* delta) noexcept nogil:
         and take(reader, c",") and read_integer(reader, &delta.line)
         and take(reader, c",") and read_integer(reader, &delta.effective)
         and take(reader, c",") and read_text(reader, &delta.arrival)
+        and take(reader, c",") and read_null(reader)
         and take(reader, c",")
+    )
+
+
+cdef bint read_disposal(Reader* reader, Delta* delta) except -1:
+    """A decision on units of a return, which go where they were decided on."""
+    cdef Span stage
+    if not (
+        read_text(reader, &delta.rma)
+        and take(reader, c",") and read_integer(reader, &delta.rma_line)
+        and take(reader, c",") and read_text(reader, &stage) and equals(stage, b"disposed", 8)
+        and take(reader, c",") and read_integer(reader, &delta.quantity)
+        and take(reader, c",") and read_text(reader, &delta.disposition)
+        and take(reader, c",") and read_null(reader)
+        and take(reader, c",") and read_null(reader)
+        and take(reader, c"]")
     ):
         return 0
+    bucket = BUCKET_OF_DISPOSITION.get(delta.disposition.at[: delta.disposition.size])
+    if bucket is None:
+        return 0
+    # The table keeps what is pointed to.
+    delta.bucket = Span(PyBytes_AS_STRING(bucket), PyBytes_GET_SIZE(bucket))
+    delta.cause = Span(b"return", 6)
+    return 1
+
+
+cdef bint read_null(Reader* reader) noexcept nogil:
     if reader.end - reader.at < 4 or not equals(Span(reader.at, 4), b"null", 4):
         return 0
     reader.at += 4
-    return (
-        take(reader, c",") and read_text(reader, &delta.cause)
-        and take(reader, c",") and read_text(reader, &delta.bucket)
-        and take(reader, c",") and read_integer(reader, &delta.quantity)
-        and take(reader, c"]")
-    )
+    return 1
 
 
 cdef class PlainDeltas:
@@ -189,7 +238,7 @@ cdef class PlainDeltas:
             self.index += 1
             reader = self._reader
             self._element.at, self._element.size = reader.at, 0
-            if read_delta(&reader, &delta):
+            if read_movement(&reader, &delta):
                 self._reader = reader
                 self._element.size = reader.at - self._element.at
                 if not self._apply(&delta):
@@ -211,7 +260,7 @@ cdef class PlainDeltas:
 
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
-        cdef str key
+        cdef str key, document = None
         cdef object row, effective, changes = None
         cdef Units units
         cdef long long has, previous, promised, version, size
@@ -233,6 +282,10 @@ cdef class PlainDeltas:
             row = self._rows.get(key, StockRow)
         if type(row) is not StockRow or field(row, THROUGH) is not None:
             return False
+        if delta.is_return:
+            document = _return_key(delta)
+            if document is None or self._rows.get(document, ReturnRow) is not None:
+                return False
         if not _read_units(row, &units):
             return False
         if counts:
@@ -275,6 +328,8 @@ cdef class PlainDeltas:
             if size >= self._full:
                 file_recent(self._rows, row)
         set_field(row, bucket, has)
+        if document is not None:
+            self._rows.put(document, _return_row(delta, version))
         self._tell(delta, &units, version, previous, counts)
         if self._promise_moved is not None and _promise(row) != promised:
             self._promise_moved(row, version)
@@ -329,7 +384,10 @@ cdef class PlainDeltas:
         entry.put_integer(previous)
         entry.put(b',"', 2)
         entry.put_span(delta.cause)
-        entry.put(b'","applied",', 12)
+        if delta.is_return:
+            entry.put(b'","implied_receipt",', 20)
+        else:
+            entry.put(b'","applied",', 12)
         entry.put_integer(self._received)
         if counts or delta.quantity:
             entry.put(b',{"', 3)
@@ -396,6 +454,25 @@ cdef str _stock_key(Delta* delta):
     at[6 + sku] = c"|"
     memcpy(at + 7 + sku, delta.location.at, location)
     return <str>key
+
+
+cdef str _return_key(Delta* delta):
+    """What `models.returns.return_key` gives; None where a part of it needs to be escaped."""
+    if not _is_whole(delta.rma) or not _is_whole(delta.sku):
+        return None
+    return f"return|{text_of(delta.rma)}|{delta.rma_line}|{text_of(delta.sku)}"
+
+
+cdef object _return_row(Delta* delta, long long version):
+    """The row of a return's line of which nothing else is known."""
+    told = TimelineStage(
+        delta.effective, delta.sequence, text_of(delta.source), "disposed", delta.quantity,
+        text_of(delta.location), text_of(delta.disposition), None,
+    )
+    return ReturnRow(
+        version=version, rma=text_of(delta.rma), line=delta.rma_line, sku=text_of(delta.sku),
+        timeline=(told,),
+    )
 
 
 cdef bint _is_whole(Span span) noexcept nogil:

@@ -12,7 +12,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from runtime.records import Fetched
+from runtime.records import Fetch
 
 MAX_RUN = 2_000
 """Records of a run: heartbeats must have their turn between two of them."""
@@ -32,7 +32,7 @@ class Ownership(Protocol):
 
     def read(
         self, topic: str, partition: int, start: int, end: int
-    ) -> AsyncIterator[list[Fetched]]:
+    ) -> AsyncIterator[Fetch]:
         """The records with offsets from `start` up to `end`, which is not among them, in runs."""
 
 
@@ -66,7 +66,7 @@ class GroupOwnership:
 
     async def read(
         self, topic: str, partition: int, start: int, end: int
-    ) -> AsyncIterator[list[Fetched]]:
+    ) -> AsyncIterator[Fetch]:
         if start >= end:
             # aiokafka's consumer, stopped before its tasks have begun, ends who stops it.
             return

@@ -1,11 +1,10 @@
 """What a stage is to the engine: inputs, a state topic, and how it takes one record."""
 
-from collections.abc import Iterable
 from typing import Final, Protocol
 
 from models.instants import MILLISECOND, Instant
 from runtime.batches import Headers
-from runtime.records import Fetched
+from runtime.records import Fetch, Fetched
 from streams.engine.documents import Documents
 from streams.engine.partition import Partition
 from streams.engine.sender import NO_HEADERS, Destination, Record
@@ -86,7 +85,7 @@ class Stage(Protocol):
     def closed(self, number: int) -> None:
         """The partition is no longer ours: forget what was derived."""
 
-    def absorb_run(self, work: Work, records: list[Fetched], start: int) -> int:
+    def absorb_run(self, work: Work, records: Fetch, start: int) -> int:
         """Take what can be taken at once of `records`, from `start` on; how many that is.
 
         The partition's weight has their bytes then.
@@ -110,7 +109,7 @@ What is kept of a single record may be as large: it waits for a step that has ro
 """
 
 
-def absorb(stage: Stage, work: Work, records: list[Fetched]) -> int:
+def absorb(stage: Stage, work: Work, records: Fetch) -> int:
     """Take records of the topic at hand; how many were taken whole before the step must be cut.
 
     Those that the position has absorbed are passed. What rows grow by comes in by records, so with
@@ -147,8 +146,3 @@ def _has_room(partition: Partition, record: Fetched) -> bool:
     weight = partition.weight + len(record.value or b"")
     partition.is_full = partition.weight > 0 and weight > MAX_STEP_WEIGHT
     return not partition.is_full
-
-
-def size_of(records: Iterable[Fetched]) -> int:
-    """Bytes of values."""
-    return sum([len(record.value or b"") for record in records])

@@ -11,17 +11,17 @@ repaired before the next step.
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from runtime.records import Fetched
+from runtime.records import Fetch
 from streams.engine.failpoints import OUTPUTS_ACKED, STATE_ACKED, STATE_NEXT, Failpoints
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Batch, Partition
 from streams.engine.pressure import LATELY_SECONDS, LONGEST_REST_SECONDS, Pressure
 from streams.engine.sender import Appender, Destination
 from streams.engine.snapshots import Snapshots
-from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Stage, Work, absorb, size_of
+from streams.engine.stage import MAX_STEP_WEIGHT, Outputs, Stage, Work, absorb
+from streams.engine.waiting import Waiting
 from streams.errors import LostLogError, OwnershipLostError
 
 log = logging.getLogger(__name__)
@@ -138,11 +138,10 @@ class Steps:
         self._now_ms = now_ms
         self._lag_ms = lag_ms
         self.owned: dict[int, Partition] = {}
-        self._pending: dict[TopicPartition, deque[Fetched]] = {}
+        self._pending: dict[TopicPartition, Waiting] = {}
         self._next: dict[TopicPartition, int] = {}
         self._starts: dict[TopicPartition, int] = {}
         self._holes: dict[TopicPartition, tuple[int, int]] = {}
-        self._bytes: dict[TopicPartition, int] = {}
         self._count = 0
         self._behind: set[TopicPartition] = set()
         """Inputs that had a backlog, and were not read to their end since."""
@@ -162,7 +161,7 @@ class Steps:
 
     def crowded(self) -> list[TopicPartition]:
         """Inputs of which enough records wait already."""
-        return [source for source, waiting in self._bytes.items() if waiting >= MAX_PENDING_BYTES]
+        return [one for one, waiting in self._pending.items() if waiting.bytes >= MAX_PENDING_BYTES]
 
     # -- ownership
 
@@ -197,7 +196,6 @@ class Steps:
 
     def _forget_pending(self) -> None:
         self._pending.clear()
-        self._bytes.clear()
         self._next.clear()
         self._count = 0
         self._behind.clear()
@@ -213,12 +211,11 @@ class Steps:
         """The next record of an input is expected at `offset`."""
         self._next[topic, partition] = self._starts[topic, partition] = offset
         self._holes.pop((topic, partition), None)
-        self._pending[topic, partition] = deque()
-        self._bytes[topic, partition] = 0
+        self._pending[topic, partition] = Waiting()
 
     # -- arrival
 
-    def offer(self, runs: Mapping[TopicPartition, list[Fetched]]) -> None:
+    def offer(self, runs: Mapping[TopicPartition, Fetch]) -> None:
         """Take fetched records. A run must begin where the last one ended, else seek back.
 
         A hole that the broker confirms by answering the same again is none (a
@@ -243,9 +240,8 @@ class Steps:
         if self._count:
             self._wake.set()
 
-    def _enqueue(self, source: TopicPartition, records: list[Fetched]) -> None:
-        self._pending[source].extend(records)
-        self._bytes[source] += size_of(records)
+    def _enqueue(self, source: TopicPartition, records: Fetch) -> None:
+        self._pending[source].add(records)
         self._count += len(records)
 
     # -- the protocol
@@ -328,7 +324,7 @@ class Steps:
         if self._tells is not None:
             taken = self._step.bytes
             unread = sum(map(self._unread, self._next))
-            waiting = sum(self._bytes.values()) + unread * taken // max(1, self._step.size)
+            waiting = sum(one.bytes for one in self._pending.values()) + unread * taken // max(1, self._step.size)
             self._tells.tell(waiting, taken, now - self._cut_at)
             self._cut_at = now
 
@@ -376,19 +372,17 @@ class Steps:
                 self._waits = self._waits or (not done and cursor.get(topic) == before is not None)
                 self._give_back(source, records[done:])
 
-    def _take(self, now: float) -> list[tuple[TopicPartition, list[Fetched]]]:
+    def _take(self, now: float) -> list[tuple[TopicPartition, Fetch]]:
         """A slice: about as many bytes of each input that has any, at least a record."""
-        ready = sorted(source for source, waiting in self._pending.items() if waiting)
+        ready = sorted(source for source, waiting in self._pending.items() if waiting.count)
         share = SLICE_BYTES // max(1, len(ready))
         taken = []
         for source in ready:
-            waiting, waits = self._pending[source], self._bytes[source]
-            number = min(len(waiting), 1 + share * len(waiting) // max(1, waits))
-            size = waits * number // len(waiting)
-            records = [waiting.popleft() for _ in range(number)]
+            waiting = self._pending[source]
+            before = waiting.bytes
+            records = waiting.take(share)
             taken.append((source, records))
-            self._step.bytes += size
-            self._bytes[source] -= size
+            self._step.bytes += before - waiting.bytes
             self._count -= len(records)
         self._note_freshness(now, ready)
         return taken
@@ -399,8 +393,9 @@ class Steps:
         An input is fresh if it was read to its end and had not fallen behind: the last of a
         backlog is as old as the rest. What a stage is fed with is so old as its feeder tells.
         """
-        behind = {one for one in ready if self._bytes[one] >= BACKLOG_SLICES * SLICE_BYTES}
-        drained = {one for one in ready if not self._pending[one] and not self._unread(one)}
+        pending, backlog = self._pending, BACKLOG_SLICES * SLICE_BYTES
+        behind = {one for one in ready if pending[one].bytes >= backlog}
+        drained = {one for one in ready if not (pending[one].count or self._unread(one))}
         if drained - self._behind:
             self._fresh_at = now
             if self._minds is not None:
@@ -411,9 +406,8 @@ class Steps:
             is_fresh = now < self._fresh_at + LATELY_SECONDS if fed is None else fed.is_fresh(now)
             self._step.is_shared = self._step.is_shared or is_fresh
 
-    def _give_back(self, source: TopicPartition, records: list[Fetched]) -> None:
-        self._pending[source].extendleft(reversed(records))
-        self._bytes[source] += size_of(records)
+    def _give_back(self, source: TopicPartition, records: Fetch) -> None:
+        self._pending[source].give_back(records)
         self._count += len(records)
 
     def _cut(self) -> tuple[Outputs, Batches, int]:

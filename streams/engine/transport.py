@@ -18,7 +18,7 @@ from mode.utils.futures import maybe_async
 
 from runtime.fetching import WORKER_REST, pace
 from runtime.preparing import prepare
-from runtime.records import Fetched
+from runtime.records import Fetch
 
 CROWDED_SECONDS = 0.02
 """How often it is looked whether an input that has enough records waiting needs more."""
@@ -138,7 +138,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
             if not self.app.should_stop:
                 raise
 
-    def _put_back(self, records: Mapping[TopicPartition, list[Fetched]]) -> None:
+    def _put_back(self, records: Mapping[TopicPartition, Fetch]) -> None:
         """Have runs fetched again that came while partitions changed hands.
 
         They may be from before a seek or from after it; only these would be missed.
@@ -151,10 +151,10 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
                     consumer.seek(tp, run[0].offset)
 
     def _messages(
-        self, records: Mapping[TopicPartition, list[Fetched]], generation: int
+        self, records: Mapping[TopicPartition, Fetch], generation: int
     ) -> list[ConsumerMessage]:
         """One message per stage and poll; of changelogs, one per partition."""
-        by_stage: dict[str, dict[TopicPartition, list[Fetched]]] = defaultdict(dict)
+        by_stage: dict[str, dict[TopicPartition, Fetch]] = defaultdict(dict)
         messages = []
         for tp, run in records.items():
             stage = self._flow.stage_of.get(tp.topic)

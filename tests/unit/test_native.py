@@ -62,6 +62,7 @@ class Both:
                 b.sale(source, 1, "08:00"),
                 b.receipt(f"{source}-wms", 1, "08:00", 500),
                 b.count(f"{source}-hh", 1, "08:00", 100),
+                b.disposed(f"{source}-desk", 1, "08:01", 1, "restock", rma=f"{source}-first"),
             )
 
     def taken(self):
@@ -123,6 +124,19 @@ def test_histories_with_crashes_leave_the_same_logs_and_the_same_state():
         b.adjusted("p-wms", 2, "09:00", -5),
         b.adjusted("p-wms", 2, "09:00", 0),
         b.adjusted("p-wms", 2, "09:00", 5, count=None),
+        b.disposed("p-desk", 2, "09:00", 3, "restock"),
+        b.disposed("p-desk", 2, "09:00", 3, "write_off"),
+        b.event("returns.return.disposed.v1", "p-desk", 2, "09:00", {
+            "rma": "R2", "location": "17", "disposition": "restock", "lines": [
+                {"line": 1, "sku": "S", "quantity": 1, "actual_sku": None, "reason": None},
+                {"line": 2, "sku": "T", "quantity": 2, "disposition": "quarantine"},
+                {"line": 5, "sku": "S", "quantity": 2, "disposition": "vendor_return", "uom": "each"},
+            ],
+        }),
+        b.event("returns.return.disposed.v1", "p-desk", 2, "09:00", {
+            "location": "17", "rma": "R2", "disposition": None,
+            "lines": [{"line": 2, "sku": "S", "quantity": 2, "disposition": "refurbish"}],
+        }),
     ],
 )  # fmt: skip
 def test_a_plain_event_goes_the_compiled_way_and_comes_to_the_same(event):
@@ -132,6 +146,14 @@ def test_a_plain_event_goes_the_compiled_way_and_comes_to_the_same(event):
     both.send(event, {**event, "id": "again"})
     assert both.taken()[0] == before + 1
     assert both.agree()
+
+
+def undecided(**line):
+    """A decision of which only its line can say what it is."""
+    event = b.disposed("p-desk", 2, "09:00", 1, "restock")
+    event["data"]["disposition"] = None
+    event["data"]["lines"][0] |= line
+    return event
 
 
 @pytest.mark.parametrize(
@@ -173,6 +195,13 @@ def test_a_plain_event_goes_the_compiled_way_and_comes_to_the_same(event):
         b.receipt("p-wms", 2, "09:00", 5, condition="lost"),
         b.receipt("p-wms", 2, "09:00", 5, uom="case"),
         b.adjusted("p-wms", 2, "09:00", 5, count="C1"),
+        b.disposed("p-desk", 2, "09:00", 0, "restock"),
+        b.disposed("p-desk", 2, "09:00", 1, "eaten"),
+        undecided(),
+        undecided(disposition="eaten"),
+        undecided(disposition="restock", actual_sku="T"),
+        undecided(disposition="restock", reason="torn"),
+        {**b.disposed("p-desk", 2, "09:00", 1, "restock"), "type": "returns.return.received.v1"},
     ],
 )
 def test_what_is_not_plain_goes_the_general_way(event):
@@ -185,6 +214,8 @@ def test_what_is_not_plain_goes_the_general_way(event):
         b.sale("p", 2, "09:00"),
         b.receipt("p-wms", 2, "09:00", 5),
         b.adjusted("p-wms", 2, "09:00", 5),
+        b.disposed("p-desk", 2, "09:00", 1, "restock"),
+        undecided(disposition="restock"),
     ],
 )
 def test_the_same_without_its_flaw_goes_the_compiled_way(event):
@@ -196,7 +227,9 @@ def is_taken(event, key):
     both = Both()
     both.open("p", "q")
     before = both.taken()[0]
-    topic = topics.WAREHOUSE_RECEIPTS if event["source"] == "p-wms" else topics.POS_SALES
+    topic = {"p-wms": topics.WAREHOUSE_RECEIPTS, "p-desk": topics.RETURNS_DISPOSITIONS}.get(
+        event["source"], topics.POS_SALES
+    )
     value = json.dumps(event).encode()
     both.append(topic, key, value, received(b.sale("p", 2, "12:00")))
     both.run()
@@ -398,6 +431,7 @@ def test_channels_are_told_the_same():
 
 
 taken_of_examples = []
+DISPOSITIONS = ["restock", "refurbish", "vendor_return", "write_off", "quarantine"]
 SPACE = st.sampled_from(["", "", "", " ", "\n", "\t "])
 PLAIN = st.sampled_from(["S", "T", "sku-1", "17", "each"])
 ODD = st.one_of(
@@ -413,7 +447,7 @@ KEYS = [
     "specversion", "id", "source", "type", "time", "sequence", "epoch", "sentat", "data",
     "correlationid", "transaction", "location", "lines", "line", "sku", "quantity", "uom",
     "condition", "bucket", "reservation", "business_day", "advice", "final", "count", "reason",
-    "receipt", "subject",
+    "receipt", "subject", "rma", "disposition", "actual_sku",
 ]  # fmt: skip
 
 
@@ -449,9 +483,11 @@ def an_event(draw, sequence):
             "uom": st.sampled_from(["each", None]),
             "condition": st.sampled_from(["sellable", "quality_control", "damaged"]),
             "bucket": st.sampled_from(["on_hand", "quality_control", "damaged"]),
+            "disposition": st.sampled_from(DISPOSITIONS),
+            "actual_sku": st.sampled_from([None, None, "T"]),
         },
     )
-    kind = draw(st.sampled_from(["sale", "till_return", "receipt", "adjustment"]))
+    kind = draw(st.sampled_from(["sale", "till_return", "receipt", "adjustment", "disposal"]))
     lines = draw(st.lists(line, min_size=1, max_size=3))
     for number, one in enumerate(lines, start=1):
         one["line"] = number
@@ -464,10 +500,14 @@ def an_event(draw, sequence):
         "till_return": ("pos.sale.returned.v1", "transaction"),
         "receipt": ("warehouse.receipt.received.v1", "receipt"),
         "adjustment": ("warehouse.stock.adjusted.v1", "reason"),
+        "disposal": ("returns.return.disposed.v1", "rma"),
     }[kind]
     data = {document: f"d-{sequence}", "location": draw(st.sampled_from(["17", "18"])),
             "lines": lines}  # fmt: skip
-    source = "p" if type_.startswith("pos") else "p-wms"
+    if kind == "disposal":
+        data[document] = draw(st.sampled_from(["d-1", "d-2", "d|3"]))
+        data["disposition"] = draw(st.sampled_from([*DISPOSITIONS, None]))
+    source = {"pos": "p", "war": "p-wms", "ret": "p-desk"}[type_[:3]]
     return b.event(type_, source, sequence, time, data)
 
 
@@ -478,7 +518,7 @@ def an_event(draw, sequence):
 def test_however_an_event_is_written_both_ways_agree(data):
     both = Both()
     both.open("p")
-    sequences = {"p": 1, "p-wms": 1}
+    sequences = {"p": 1, "p-wms": 1, "p-desk": 1}
     for _ in range(data.draw(st.integers(1, 6))):
         event = data.draw(an_event(2))
         source = event["source"]
@@ -510,6 +550,26 @@ def test_a_burst_of_one_source_leaves_the_same_rows_of_hashes_and_of_history():
     both.run(300)
     assert both.taken()[0] > 1_900
     assert both.agree()
+
+
+@pytest.mark.parametrize("location", ["17", "18"])
+@pytest.mark.parametrize("disposition", ["restock", "quarantine", "vendor_return", "write_off"])
+def test_what_was_decided_on_a_return_is_booked_the_same(location, disposition):
+    both = Both()
+    both.open("p")
+    before = both.taken()[1]
+    for sequence, (rma, quantity) in enumerate(
+        [("R1", 2), ("R1", 1), ("R%2", 1), ("R3", 4)], start=2
+    ):
+        at = f"09:{sequence:02}"
+        told = b.disposed("p-desk", sequence, at, quantity, disposition, rma=rma, location=location)
+        both.send(told)
+    line = {"line": 1, "sku": "S", "quantity": 4}
+    came = {"rma": "R3", "location": "17", "lines": [line]}
+    both.send(b.event("returns.return.received.v1", "p-desk", 6, "09:30", came))
+    assert both.agree()
+    plain = {"17": 2, "18": 1}[location] if disposition != "write_off" else 0
+    assert both.taken()[1] - before == plain
 
 
 def test_changes_that_are_kept_in_the_form_of_before_are_added_to_the_same():
