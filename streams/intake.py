@@ -103,10 +103,7 @@ class Intake:
         packing = self._packing = Packing(routing, compiled=compiled)
         self._plain: dict[str, PlainEvents] = {}
         if compiled and PlainEvents is not None:
-            self._plain = {
-                topic: PlainEvents(topic, packing.packs, routing.known, routing.of)
-                for topic in self.inputs
-            }
+            self._plain = {topic: PlainEvents(topic, packing.packs) for topic in self.inputs}
         self._holding: dict[int, Holding] = {}
         self._references: dict[tuple[int, str], Reference] = {}
 

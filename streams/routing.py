@@ -25,16 +25,16 @@ class Routing:
         self.dead_letters = everywhere(topics.DEAD_LETTERS)
         self.reservations = everywhere(topics.ORDERS_RESERVATIONS)
         self.allocations = everywhere(topics.CHANNEL_ALLOCATIONS)
-        self.known: dict[str, tuple[bytes, int]] = {}
-        """Keys placed lately; read it where a call costs too much, write it in `of` only."""
+        self._known: dict[str, tuple[bytes, int]] = {}
+        """Keys placed lately."""
 
     def of(self, key: str) -> tuple[bytes, int]:
         """The key's bytes and its partition."""
-        found = self.known.get(key)
+        found = self._known.get(key)
         if found is None:
-            if len(self.known) >= _REMEMBERED:
-                self.known.clear()
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
             encoded = key.encode()
             found = encoded, (murmur2(encoded) & 0x7FFFFFFF) % self.partitions
-            self.known[key] = found
+            self._known[key] = found
         return found

@@ -5,14 +5,14 @@ Where they were not compiled, everything goes the general way, with the same res
 
 try:
     from models.native.answers import newest_stock
-    from models.native.intake import PlainEvents
+    from models.native.intake import PlainEvents, placed
     from models.native.inventory import PlainDeltas
     from models.native.ledger import heads
     from models.native.stock import write_history, write_stock
     from models.native.text import Pack
 except ImportError:
     Pack = PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
-    heads = newest_stock = write_history = write_stock = None  # type: ignore[assignment]
+    heads = newest_stock = placed = write_history = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
@@ -20,6 +20,7 @@ __all__ = [
     "PlainEvents",
     "heads",
     "newest_stock",
+    "placed",
     "write_history",
     "write_stock",
 ]

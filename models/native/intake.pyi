@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from models.packs import Pack
@@ -12,13 +12,7 @@ class Record(Protocol):
 class PlainEvents:
     taken: int
 
-    def __init__(
-        self,
-        topic: str,
-        packs: list[Pack],
-        known: dict[str, tuple[bytes, int]],
-        place: Callable[[str], tuple[bytes, int]],
-    ) -> None: ...
+    def __init__(self, topic: str, packs: list[Pack]) -> None: ...
     def take_run(
         self,
         records: Sequence[Record],
@@ -29,3 +23,5 @@ class PlainEvents:
         heaviest: int,
     ) -> int: ...
     def forget(self) -> None: ...
+
+def placed(key: bytes, partitions: int) -> int: ...

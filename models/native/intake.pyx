@@ -19,6 +19,12 @@ from cpython.bytes cimport (
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport strcmp
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    void* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+from models.native.placing cimport partition_of
 from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
@@ -193,8 +199,7 @@ cdef dict KINDS = {
 cdef class PlainEvents:
     """Takes the plain events of one topic.
 
-    `packs` are the movements on their way out, by partition; `known` and `place` say which that
-    is of a SKU. `taken` counts the events.
+    `packs` are the movements on their way out, by partition. `taken` counts the events.
     """
 
     cdef readonly long long taken
@@ -203,8 +208,6 @@ cdef class PlainEvents:
     cdef str _topic
     cdef long long _number
     cdef list _packs
-    cdef dict _known
-    cdef object _place
     cdef dict _keys
     cdef Line* _lines
     cdef Py_ssize_t _room
@@ -228,10 +231,10 @@ cdef class PlainEvents:
     def __dealloc__(self):
         PyMem_Free(self._lines)
 
-    def __init__(self, str topic, list packs, dict known, place):
+    def __init__(self, str topic, list packs):
         self._kinds = KINDS[topic]
         self._topic, self._number = topic, topics.NUMBER[topic]
-        self._packs, self._known, self._place = packs, known, place
+        self._packs = packs
         self._keys = {}
         self._hashes = arrival.CHUNK
         self._text = Text()
@@ -348,7 +351,6 @@ cdef class PlainEvents:
                 return False
         if not self._plain_codes and not self._passes(event):
             return False
-        location = text_of(event.location)
         set_field(row, VERSION, self._generation + offset)
         set_field(row, NOW, now)
         if row_key not in self._changed:
@@ -370,8 +372,8 @@ cdef class PlainEvents:
             set_field(row, NEWEST, event.time.at)
         if skew is not None:
             row.skew = skew
-        if location not in <list>field(row, LOCATIONS):
-            visit(row, location)
+        if not _is_among(event.location, <list>field(row, LOCATIONS)):
+            visit(row, text_of(event.location))
         self._emit(kind, event, offset << INDEX_BITS)
         return True
 
@@ -404,10 +406,15 @@ cdef class PlainEvents:
             one = 0
             if equals(key, b"data", 4):
                 one = HAS_DATA
-                data = reader[0]
-                if not skip_value(reader):
-                    return None
-                data.end = reader.at
+                if found & HAS_TYPE:
+                    kind = self._kind_of(event.type)
+                    if kind is None or not self._read_data(reader, kind, event):
+                        return None
+                else:
+                    data = reader[0]
+                    if not skip_value(reader):
+                        return None
+                    data.end = reader.at
             elif equals(key, b"specversion", 11):
                 one = HAS_SPECVERSION
                 if not read_text(reader, &told) or not equals(told, b"1.0", 3):
@@ -460,9 +467,17 @@ cdef class PlainEvents:
         skip_space(reader)
         if reader.at != reader.end or found & NEEDED != NEEDED:
             return None
+        if kind is None:
+            kind = self._kind_of(event.type)
+            if kind is None or not self._read_data(&data, kind, event) or data.at != data.end:
+                return None
+        return kind
+
+    cdef Kind _kind_of(self, Span type):
+        cdef Kind kind
         for kind in self._kinds:
-            if equals(event.type, PyBytes_AS_STRING(kind.type), PyBytes_GET_SIZE(kind.type)):
-                return kind if self._read_data(&data, kind, event) else None
+            if equals(type, PyBytes_AS_STRING(kind.type), PyBytes_GET_SIZE(kind.type)):
+                return kind
         return None
 
     cdef bint _read_data(self, Reader* reader, Kind kind, Event* event) except -1:
@@ -506,8 +521,6 @@ cdef class PlainEvents:
                 return False
             found |= one
             if take(reader, c"}"):
-                if reader.at != reader.end:
-                    return False
                 found &= ~HAS_DISPOSITION
                 return found == HAS_DOCUMENT | HAS_LOCATION | HAS_LINES and (
                     not kind.is_decision or self._are_decided(event)
@@ -686,13 +699,11 @@ cdef class PlainEvents:
         cdef Py_ssize_t place
         cdef Line* line
         cdef bytes bucket
+        cdef unsigned int number
         for place in range(event.lines):
             line = &self._lines[place]
-            sku = text_of(line.sku)
-            found = self._known.get(sku)
-            if found is None:
-                found = self._place(sku)
-            text = (<Pack>self._packs[<Py_ssize_t>(<tuple>found)[1]]).next()
+            number = partition_of(line.sku.at, line.sku.size, len(self._packs))
+            text = (<Pack>self._packs[number]).next()
             if kind.is_decision:
                 text.put(b'["return","', 11)
             else:
@@ -742,6 +753,16 @@ cdef int _put_decision(Text text, Event* event, Line* line) except -1:
     text.put(b',"', 2)
     text.put_span(line.kept if line.kept.size else event.disposition)
     return text.put(b'",null,null]', 12)
+
+
+cdef bint _is_among(Span name, list names) except -1:
+    cdef str one
+    for one in names:
+        if PyUnicode_IS_COMPACT_ASCII(one) and equals(
+            name, <const char*>PyUnicode_DATA(one), PyUnicode_GET_LENGTH(one)
+        ):
+            return True
+    return False
 
 
 cdef bint _names_one(Span name, dict names) except -1:
@@ -873,3 +894,8 @@ cdef int _put_moment(Text text, Moment* moment) except -1:
             left //= 10
         text.put(digits, 7)
     return text.put_one(c"Z")
+
+
+def placed(bytes key not None, unsigned int partitions):
+    """The partition of a key, for who holds it against a client's."""
+    return partition_of(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), partitions)

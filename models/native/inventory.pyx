@@ -5,7 +5,8 @@
 # count, or the first that is heard of a return's line, where that says that it was decided on. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
 # byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
 from models.native.slots cimport field, is_small, number, place_of, set_field
@@ -339,13 +340,11 @@ cdef class PlainDeltas:
     cdef object _appended(self, kept, Delta* delta):
         """What `models.stock.appended` gives; None where that has to change the form."""
         cdef Text text = self._text
+        cdef Py_buffer held
+        cdef Py_ssize_t before
+        cdef char* at
+        cdef bytes written
         text.size = 0
-        text.put_buffer(kept)
-        text.size -= 1
-        if text.size < 1 or (text.size > 1 and text.start[1] != c"["):
-            return None
-        if text.size > 1:
-            text.put_one(c",")
         text.put_one(c"[")
         text.put_integer(delta.effective)
         text.put_one(c",")
@@ -357,7 +356,22 @@ cdef class PlainDeltas:
         text.put_one(c",")
         text.put_integer(delta.sequence)
         text.put(b"]]", 2)
-        return Raw(text.taken())
+        PyObject_GetBuffer(kept, &held, PyBUF_SIMPLE)
+        try:
+            at = <char*>held.buf
+            before = held.len - 1
+            if before < 1 or (before > 1 and at[1] != c"["):
+                return None
+            written = PyBytes_FromStringAndSize(NULL, before + (before > 1) + text.size)
+            memcpy(PyBytes_AS_STRING(written), at, before)
+        finally:
+            PyBuffer_Release(&held)
+        at = PyBytes_AS_STRING(written) + before
+        if before > 1:
+            at[0] = c","
+            at += 1
+        memcpy(at, text.start, text.size)
+        return Raw(written)
 
     cdef bint _is_new(self, Delta* delta) except -1:
         cdef long long stream = (delta.topic << 16) | delta.partition

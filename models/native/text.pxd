@@ -9,6 +9,17 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp, memcpy
 
+cdef extern from *:
+    """
+    /* 00 to 99. */
+    static const char TWO_DIGITS[] =
+        "00010203040506070809101112131415161718192021222324"
+        "25262728293031323334353637383940414243444546474849"
+        "50515253545556575859606162636465666768697071727374"
+        "75767778798081828384858687888990919293949596979899";
+    """
+    const char* TWO_DIGITS
+
 cdef struct Span:
     const char* at
     Py_ssize_t size
@@ -154,7 +165,7 @@ cdef class Text:
 
     cdef inline int put_integer(self, long long number) except -1:
         cdef char digits[20]
-        cdef int at = 20
+        cdef int at = 20, two
         cdef unsigned long long left
         if self.size + 20 > self.room:
             self.grow(20)
@@ -164,12 +175,17 @@ cdef class Text:
             left = 0 - <unsigned long long>number
         else:
             left = <unsigned long long>number
-        while True:
+        while left >= 100:
+            two = 2 * <int>(left % 100)
+            left //= 100
+            at -= 2
+            memcpy(digits + at, TWO_DIGITS + two, 2)
+        if left >= 10:
+            at -= 2
+            memcpy(digits + at, TWO_DIGITS + 2 * <int>left, 2)
+        else:
             at -= 1
-            digits[at] = <char>(c"0" + left % 10)
-            left //= 10
-            if left == 0:
-                break
+            digits[at] = <char>(c"0" + left)
         memcpy(self.start + self.size, digits + at, 20 - at)
         self.size += 20 - at
         return 0

@@ -4,12 +4,13 @@ import json
 from random import Random
 
 import pytest
+from aiokafka.partitioner import murmur2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local import native
 from models import ledger, topics
-from models.native import PlainDeltas, PlainEvents
+from models.native import PlainDeltas, PlainEvents, placed
 from models.native import heads as native_heads
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.rows import stock_key
@@ -330,6 +331,11 @@ def test_rows_are_written_the_compiled_way(monkeypatch):
     partition.put("stock|S|17", empty("S", "17", 1, 0))
     partition.put("history|S|17|0", HistoryRow(version=1, links=NO_CHANGES))
     assert partition.cut("test", 2).values == [b"stock", b"history"]
+
+
+@given(st.binary(max_size=40), st.integers(1, 1024))
+def test_a_sku_is_placed_where_every_client_places_it(key, partitions):
+    assert placed(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def test_heads_of_ledger_entries_are_found_the_same():
