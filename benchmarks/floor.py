@@ -23,7 +23,6 @@ from models import ledger, movements, rows, topics
 from models.decoding import Decoder
 from models.rows import Row
 from streams.engine.partition import Partition
-from streams.engine.sender import Record
 from streams.engine.stage import Outputs, Stage, Work, absorb
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -43,7 +42,7 @@ class Seen(NamedTuple):
     """What went through the stages."""
 
     inputs: dict[str, list[bytes]]
-    outputs: dict[str, list[Record]]
+    outputs: dict[str, list[bytes]]
     rows: list[tuple[bytes, Row]]
 
 
@@ -80,13 +79,13 @@ def _logs(workload: Workload, routing: Routing) -> Runs:
     return logs
 
 
-def _log_of(records: list[Record], routing: Routing) -> Runs:
+def _log_of(records: list[bytes], routing: Routing) -> Runs:
     """The movements where they belong: those of a record all have one partition."""
     logs: Runs = defaultdict(list)
-    for key, value, _ in records:
+    for value in records:
         number = routing.of(movements.decode(value)[0].sku)[1]
         log = logs[topics.INVENTORY_MOVEMENTS, number]
-        log.append(_record(topics.INVENTORY_MOVEMENTS, number, len(log), key, value))
+        log.append(_record(topics.INVENTORY_MOVEMENTS, number, len(log), None, value))
     return logs
 
 
@@ -121,7 +120,7 @@ def _through(stage: Stage, logs: Runs, seen: Seen) -> float:
             partition.acknowledge(partition.cut("floor", len(partitions)))
         spent += time.process_time() - begun
         for (topic, _), records in outputs.items():
-            seen.outputs[topic] += records
+            seen.outputs[topic] += [value or b"" for _, value, _ in records]
         seen.rows.extend(changed)
     return spent
 
@@ -133,11 +132,11 @@ def _parts(seen: Seen) -> Iterable[tuple[str, float]]:
         (decoders[topic], value) for topic in topics.SOURCE_TOPICS for value in seen.inputs[topic]
     ]
     yield "decode events", _timed(lambda: [decode(value) for decode, value in events])
-    packs = [value for _, value, _ in seen.outputs[topics.INVENTORY_MOVEMENTS]]
+    packs = seen.outputs[topics.INVENTORY_MOVEMENTS]
     moved = [movements.decode(value) for value in packs]
     yield "encode movements", _timed(lambda: [movements.encode(pack) for pack in moved])
     yield "decode movements", _timed(lambda: [movements.decode(value) for value in packs])
-    told = [value for _, value, _ in seen.outputs[topics.INVENTORY_LEDGER]]
+    told = seen.outputs[topics.INVENTORY_LEDGER]
     entries = [ledger.decode(value) for value in told]
     yield "encode ledger", _timed(lambda: [ledger.encode(pack) for pack in entries])
     # The last state of a row stands for each of those that it had.

@@ -17,8 +17,10 @@ from runtime import native
 
 Headers = list[tuple[str, bytes]]
 
-Record = tuple[bytes | None, bytes | None, Headers]
-"""Key, value, headers."""
+Record = tuple[str | bytes | None, bytes | None, Headers]
+"""Key, a string as its UTF-8, value, headers."""
+
+NO_HEADERS: Final[Headers] = []
 
 _HEAD: Final = Struct(">qiib")
 """Offset, length of what follows it, epoch of the leader, format."""
@@ -100,7 +102,8 @@ def packed_generally(records: Sequence[Record], most: int) -> tuple[bytes, int]:
     """As many of `records` as have room in `most` bytes, one at least, and how many they are."""
     written: list[bytes] = []
     size = 0
-    for place, (key, value_, headers) in enumerate(records):
+    for place, (name, value_, headers) in enumerate(records):
+        key = name.encode() if isinstance(name, str) else name
         body = b"".join((b"\0\0", _number(place), _bytes(key), _bytes(value_), headers_of(headers)))
         record = _number(len(body)) + body
         if written and size + len(record) > most:

@@ -50,8 +50,8 @@ Led = dict[int | None, list[tuple[TopicPartition, Any]]]
 """The partitions that each broker leads, with their states."""
 
 Brought = list[tuple[TopicPartition, Any, int, tuple[Any, ...], bytes, bool]]
-"""Of each partition of an answer: itself, its state, from where on, what was told, its records' bytes,
-and whether these have the checksums that they should have."""
+"""Of each partition of an answer: itself, its state, from where on, what was told, the bytes of its
+records, and whether these have the checksums that they should have."""
 
 
 def pace(fetcher: Any, rest: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 
 from runtime import native
 
@@ -55,6 +56,8 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
         """Find the records in what was fetched, whose checksums are right, if that is possible."""
         if native.run_of is not None and self._isolation_level != fetcher.READ_COMMITTED:
             self._run = native.run_of(fetched, self.next_fetch_offset)
+        if self._run is not None:
+            self._records = MemoryRecords(b"")
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
         return record
@@ -65,7 +68,7 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _take_found(self, run: "native.Run", most: int) -> Fetch:
         found, left = run[:most], run[most:]
-        self._run = left
+        self._run = left or None
         self.next_fetch_offset = found[-1].offset + 1 if left else run.next_offset
         return found
 
@@ -79,9 +82,7 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def is_exhausted(self) -> bool:
         """Whether nothing is left to take."""
-        if self._run is not None:
-            return not self._run
-        return self._batch is None and not self._records.has_next()
+        return self._run is None and self._batch is None and not self._records.has_next()
 
     def _begin_batch(self) -> None:
         batch = self._records.next_batch()

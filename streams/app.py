@@ -13,6 +13,7 @@ import faust
 from faust.stores import STORES
 
 from models.instants import Instant
+from runtime.batches import NO_HEADERS
 from runtime.priority import ROWS, come_first
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY, tick
@@ -21,7 +22,7 @@ from streams.engine.engine import REVOKE_SECONDS, Engine
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
 from streams.engine.pressure import Pressure
-from streams.engine.sender import NO_HEADERS, Sender
+from streams.engine.sender import Sender
 from streams.engine.stage import Stage
 from streams.engine.step import MAX_PENDING_BYTES, Steps
 from streams.engine.tables import RawSchema

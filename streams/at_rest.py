@@ -8,8 +8,9 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 
 from models import rows
+from runtime.batches import NO_HEADERS, Record
 from streams.engine.position import Position
-from streams.engine.sender import Sender, StateRecord
+from streams.engine.sender import Sender
 from streams.errors import NotAtRestError
 from streams.settings import Settings
 from streams.supervisor import PROCESSES
@@ -73,7 +74,8 @@ async def append(
     position.version += 1
     position.rows = len(batch)
     place = settings.topic(state), position.partition
-    records: list[StateRecord] = [*batch, (position.key.encode(), rows.encode(position))]
+    rest = position.key.encode(), rows.encode(position)
+    records: list[Record] = [(key, value, NO_HEADERS) for key, value in (*batch, rest)]
     landed = await sender.send_state({place: records})
     if landed[place] != position.base:
         raise NotAtRestError(f"someone else writes to {place[0]}")

@@ -4,7 +4,7 @@ from typing import TypeAlias
 Headers: TypeAlias = list[tuple[str, bytes]]
 
 def packed(
-    records: Sequence[tuple[bytes | None, bytes | None, Headers]],
+    records: Sequence[tuple[str | bytes | None, bytes | None, Headers]],
     most: int,
     headers_of: Callable[[Headers], bytes],
 ) -> tuple[bytes, int]: ...

@@ -5,7 +5,11 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef enum:
     NOTHING = 1  # the length -1, as it is written
@@ -46,7 +50,7 @@ cdef Py_ssize_t _length(tuple record, Py_ssize_t at, dict headers, headers_of) e
     cdef Py_ssize_t length = AROUND + _length_of(2 * at)
     if len(record) != 3:
         raise ValueError("a record has a key, a value and headers")
-    length += _length_of_bytes(record[0]) + _length_of_bytes(record[1])
+    length += _length_of_key(record[0]) + _length_of_bytes(record[1])
     if not <list?>record[2]:
         return length + 1
     headers[at] = headers_of(record[2])
@@ -60,7 +64,7 @@ cdef char* _write(
     to = _number(to, 2 * length)
     to[0] = to[1] = 0
     to = _number(to + AROUND, 2 * at)
-    to = _bytes(to, record[0])
+    to = _key(to, record[0])
     to = _bytes(to, record[1])
     if not record[2]:
         to[0] = 0
@@ -70,12 +74,31 @@ cdef char* _write(
     return to + PyBytes_GET_SIZE(more)
 
 
+cdef inline Py_ssize_t _length_of_key(value) except -1:
+    cdef Py_ssize_t size
+    if not PyUnicode_CheckExact(value):
+        return _length_of_bytes(value)
+    PyUnicode_AsUTF8AndSize(value, &size)
+    return _length_of(2 * size) + size
+
+
 cdef inline Py_ssize_t _length_of_bytes(value) except -1:
     cdef Py_ssize_t size
     if value is None:
         return 1
     size = PyBytes_GET_SIZE(<bytes?>value)
     return _length_of(2 * size) + size
+
+
+cdef inline char* _key(char* to, value) except NULL:
+    cdef Py_ssize_t size
+    cdef const char* at
+    if not PyUnicode_CheckExact(value):
+        return _bytes(to, value)
+    at = PyUnicode_AsUTF8AndSize(value, &size)
+    to = _number(to, 2 * size)
+    memcpy(to, at, size)
+    return to + size
 
 
 cdef inline char* _bytes(char* to, value) except NULL:

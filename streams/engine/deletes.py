@@ -6,11 +6,12 @@ which version the row went. After the compaction lag it may forget the key altog
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from models.rows import TOMBSTONE_VERSION
+from runtime.batches import Record
 
 MAX_FORGOTTEN: Final = 1_000
 """Tombstones in one step."""
@@ -22,14 +23,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Gone]).decode
 
 
-class Tombstone(NamedTuple):
-    """In place of a value: compaction forgets the key. `version` is the deletion's."""
-
-    version: int
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """How a record tells it."""
-        return [(TOMBSTONE_VERSION, b"%d" % self.version)]
+def tombstone(key: str, version: int) -> Record:
+    """What has compaction forget a key. `version` is the deletion's."""
+    return key, None, [(TOMBSTONE_VERSION, b"%d" % version)]
 
 
 class Deletes:

@@ -30,9 +30,7 @@ class Ownership(Protocol):
         None: it can't tell now, ask again.
         """
 
-    def read(
-        self, topic: str, partition: int, start: int, end: int
-    ) -> AsyncIterator[Fetch]:
+    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Fetch]:
         """The records with offsets from `start` up to `end`, which is not among them, in runs."""
 
 
@@ -64,9 +62,7 @@ class GroupOwnership:
             raise
         return True
 
-    async def read(
-        self, topic: str, partition: int, start: int, end: int
-    ) -> AsyncIterator[Fetch]:
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Fetch]:
         if start >= end:
             # aiokafka's consumer, stopped before its tasks have begun, ends who stops it.
             return

@@ -7,12 +7,14 @@ be finished are undone by forgetting the second tier.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Document, Row
-from streams.engine.deletes import Deletes, Tombstone
+from runtime.batches import NO_HEADERS
+from runtime.batches import Record as Appended
+from streams.engine.deletes import Deletes, tombstone
 from streams.engine.documents import Documents
 from streams.engine.position import PREFIX, Position
 
@@ -73,14 +75,13 @@ class Batch(NamedTuple):
     filed: Sequence[tuple[str, Row]] = ()
 
     @property
-    def records(self) -> list[tuple[bytes, bytes | Tombstone]]:
-        """What is appended: keys and values."""
-        found: list[tuple[bytes, bytes | Tombstone]] = [
-            (key.encode(), value) for key, value in zip(self.keys, self.values, strict=True)
+    def records(self) -> list[Appended]:
+        """What is appended."""
+        return [
+            *zip(self.keys, self.values, repeat(NO_HEADERS)),
+            *(tombstone(key, version) for key, version in self.forgotten),
+            (*self.last, NO_HEADERS),
         ]
-        found += [(key.encode(), Tombstone(version)) for key, version in self.forgotten]
-        found.append((self.last[0].encode(), self.last[1]))
-        return found
 
     @property
     def size(self) -> int:

@@ -11,17 +11,8 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaProducer
 
 from runtime.appending import Appending
-from runtime.batches import Batch, Headers
-from streams.engine.deletes import Tombstone
+from runtime.batches import Batch, Record
 from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
-
-Record = tuple[bytes | None, bytes, Headers]
-"""Key, value, headers."""
-
-NO_HEADERS: Final[Headers] = []
-
-StateRecord = tuple[bytes, bytes | Tombstone]
-"""Key and value of a row, or that its key may be forgotten."""
 
 Destination = tuple[str, int]
 """Topic as the broker names it, partition."""
@@ -46,9 +37,7 @@ class Appender(Protocol):
     async def send_outputs(self, outputs: dict[Destination, list[Record]]) -> None:
         """Append a step's outputs, one batch per destination and round, and await every ack."""
 
-    async def send_state(
-        self, states: dict[Destination, list[StateRecord]]
-    ) -> dict[Destination, int]:
+    async def send_state(self, states: dict[Destination, list[Record]]) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
 
 
@@ -103,24 +92,15 @@ class Sender:
         await asyncio.gather(*acks)
         return left
 
-    async def send_state(
-        self, states: dict[Destination, list[StateRecord]]
-    ) -> dict[Destination, int]:
+    async def send_state(self, states: dict[Destination, list[Record]]) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
         acks, now = [], _now()
         for (topic, partition), records in states.items():
-            batch = Batch(list(map(_record, records)), STATE_BATCH_BYTES, now)
+            batch = Batch(records, STATE_BATCH_BYTES, now)
             if batch.record_count() < len(records):
                 raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
             acks.append(self._appending.append(batch, topic, partition))
         return dict(zip(states, await asyncio.gather(*acks), strict=True))
-
-
-def _record(row: StateRecord) -> tuple[bytes, bytes | None, Headers]:
-    key, value = row
-    if isinstance(value, Tombstone):
-        return key, None, value.headers()
-    return key, value, NO_HEADERS
 
 
 def _now() -> int:

@@ -3,11 +3,11 @@
 from typing import Final, Protocol
 
 from models.instants import MILLISECOND, Instant
-from runtime.batches import Headers
+from runtime.batches import NO_HEADERS, Headers, Record
 from runtime.records import Fetch, Fetched
 from streams.engine.documents import Documents
 from streams.engine.partition import Partition
-from streams.engine.sender import NO_HEADERS, Destination, Record
+from streams.engine.sender import Destination
 
 Outputs = dict[Destination, list[Record]]
 

@@ -324,7 +324,9 @@ class Steps:
         if self._tells is not None:
             taken = self._step.bytes
             unread = sum(map(self._unread, self._next))
-            waiting = sum(one.bytes for one in self._pending.values()) + unread * taken // max(1, self._step.size)
+            waiting = sum(one.bytes for one in self._pending.values()) + unread * taken // max(
+                1, self._step.size
+            )
             self._tells.tell(waiting, taken, now - self._cut_at)
             self._cut_at = now
 

@@ -6,7 +6,7 @@ from runtime.records import Fetch, size_of
 
 
 class Waiting:
-    """Records of one partition, in the runs in which they came; `bytes` are those of their values."""
+    """Records of one partition, in the runs in which they came. `bytes` are those of values."""
 
     __slots__ = ("_runs", "bytes", "count")
 

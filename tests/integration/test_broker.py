@@ -68,8 +68,10 @@ def test_a_state_batch_lands_whole_and_says_where(settings):
     topic = settings.topic("orders.state")
 
     async def case(sender: Sender):
-        first = await sender.send_state({(topic, 0): [(b"a", b"1"), (b"b", b"2")]})
-        second = await sender.send_state({(topic, 0): [(b"c", b"3")], (topic, 1): [(b"d", b"4")]})
+        first = await sender.send_state({(topic, 0): [(b"a", b"1", []), (b"b", b"2", [])]})
+        second = await sender.send_state(
+            {(topic, 0): [("c", b"3", [])], (topic, 1): [(b"d", b"4", [])]}
+        )
         return first, second
 
     first, second = with_sender(settings, case)
@@ -79,7 +81,7 @@ def test_a_state_batch_lands_whole_and_says_where(settings):
 
 def test_a_state_batch_that_does_not_fit_is_not_sent(settings):
     topic = settings.topic("inventory.state")
-    rows = [(b"%d" % number, bytes(1024 * 1024)) for number in range(30)]
+    rows = [(b"%d" % number, bytes(1024 * 1024), []) for number in range(30)]
     with pytest.raises(BatchTooLargeError):
         with_sender(settings, lambda sender: sender.send_state({(topic, 0): rows}))
     assert read(settings, "inventory.state", 0) == []
@@ -112,7 +114,7 @@ def test_a_broker_takes_the_numbers_that_begin_again(settings):
     async def case(sender: Sender):
         numbers = sender._producer._txn_manager._sequence_numbers
         numbers[topic, 1] = SEQUENCES - 3
-        rows = [(b"a", b"1"), (b"b", b"2")]
+        rows = [(b"a", b"1", []), (b"b", b"2", [])]
         return [(await sender.send_state({(topic, 1): rows}))[topic, 1] for _ in range(3)]
 
     first, *rest = with_sender(settings, case)

@@ -14,7 +14,6 @@ from faust.types import TP
 
 from models.reference import Catalog
 from streams.decisions import TICK_KEY, tick
-from streams.engine.deletes import Tombstone
 from streams.engine.engine import Engine
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
@@ -57,10 +56,7 @@ class Appender:
 
     async def send_state(self, states):
         batches = {
-            target: [
-                (key, None, value.headers()) if isinstance(value, Tombstone) else (key, value, [])
-                for key, value in records
-            ]
+            target: [(key.encode(), value, headers) for key, value, headers in records]
             for target, records in states.items()
         }
         landed = await asyncio.gather(*(self._broker.produce(*one) for one in batches.items()))

@@ -18,7 +18,9 @@ FORMAT_AT = 16
 
 some = st.sampled_from([0, 1, 63, 64, 8_191, 8_192]).map(lambda size: b"x" * size) | st.binary()
 headers = st.just([]) | st.lists(st.tuples(st.text(max_size=9), st.none() | some), max_size=3)
-records = st.lists(st.tuples(st.none() | some, st.none() | some, headers), min_size=1, max_size=70)
+records = st.lists(
+    st.tuples(st.none() | some | st.text(), st.none() | some, headers), min_size=1, max_size=70
+)
 
 
 def built(records, most=ROOM):
@@ -30,7 +32,8 @@ def built(records, most=ROOM):
 @given(records)
 def test_a_batch_is_the_one_that_aiokafka_would_build(records):
     theirs = BatchBuilder(ROOM, 0)
-    for key, value, told in records:
+    for name, value, told in records:
+        key = name.encode() if isinstance(name, str) else name
         theirs.append(timestamp=NOW, key=key, value=value, headers=told)
     theirs._set_producer_state(*WRITER)
     batch = Batch(records, ROOM, NOW)
@@ -63,7 +66,7 @@ def test_a_batch_that_is_appended_again_may_have_other_numbers():
 
 @pytest.mark.parametrize("pack", [packed, packed_generally])
 @pytest.mark.parametrize(
-    "record", [5, (b"key", b"value"), (b"key", "value", []), (b"key", b"value", None)]
+    "record", [5, (b"key", b"value"), (b"key", "value", []), (7, b"", []), (b"key", b"", None)]
 )
 def test_what_is_no_record_is_refused(pack, record):
     with pytest.raises((TypeError, ValueError)):

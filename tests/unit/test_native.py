@@ -131,7 +131,7 @@ def test_histories_with_crashes_leave_the_same_logs_and_the_same_state():
             "rma": "R2", "location": "17", "disposition": "restock", "lines": [
                 {"line": 1, "sku": "S", "quantity": 1, "actual_sku": None, "reason": None},
                 {"line": 2, "sku": "T", "quantity": 2, "disposition": "quarantine"},
-                {"line": 5, "sku": "S", "quantity": 2, "disposition": "vendor_return", "uom": "each"},
+                {"line": 5, "sku": "S", "quantity": 2, "disposition": "refurbish", "uom": "each"},
             ],
         }),
         b.event("returns.return.disposed.v1", "p-desk", 2, "09:00", {

@@ -6,7 +6,7 @@ import pytest
 
 from models import rows
 from models.rows import Deleted, Row
-from streams.engine.deletes import MAX_FORGOTTEN, Deletes, Tombstone
+from streams.engine.deletes import MAX_FORGOTTEN, Deletes
 from streams.engine.partition import Partition
 from streams.engine.position import Position
 
@@ -33,11 +33,8 @@ class Log:
 
     def append(self, batch, at=0):
         """A batch as a partition has cut it."""
-        for key, value in batch.records:
-            if isinstance(value, Tombstone):
-                self._append(key.decode(), None, value.headers(), at)
-            else:
-                self._append(key.decode(), value, [], at)
+        for key, value, headers in batch.records:
+            self._append(key, value, headers, at)
 
     def _append(self, key, value, headers=(), at=0):
         record = SimpleNamespace(

@@ -15,21 +15,31 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.records import AsParsed, TakenAtOnce
+from local.native import lacking
+from runtime.native import run_of
+from runtime.records import AsParsed, TakenAtOnce, size_of
 
 TP = TopicPartition("in", 0)
 ATTRIBUTES, CRC, LAST_DELTA = 21, 17, 23
-CONTROL = 1 << 5
+CONTROL, BROKERS_TIME = 1 << 5, 1 << 3
+NOW = 1_793_606_400_000
+ENDS = 5
 
 PartitionRecords = AsParsed.__mro__[1]
 
 
-def batch(base, kept, length, control):
+def batch(base, kept, length, control, *, brokers_time=False):
     """A batch of `length` offsets of which compaction has kept some."""
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 10_000)
     for delta in kept:
-        builder.append(delta, timestamp=delta, key=b"k", value=b"%d" % (base + delta), headers=[])
+        key, value = (b"k", b"%d" % (base + delta)) if delta % 3 else (None, b"x" * 200)
+        headers = [("name", b"said"), ("nothing", None)][: delta % 4]
+        if delta == ENDS:
+            value = None
+        builder.append(delta, timestamp=NOW - delta, key=key, value=value, headers=headers)
     built = bytearray(builder.build())
+    if brokers_time:
+        built[ATTRIBUTES + 1] |= BROKERS_TIME
     struct.pack_into(">q", built, 0, base)
     if control:
         built[ATTRIBUTES + 1] |= CONTROL
@@ -40,34 +50,48 @@ def batch(base, kept, length, control):
 
 @st.composite
 def logs(draw):
-    """A log's end as it is fetched, and the offset that was asked for."""
+    """A log's end as it is fetched, and the offset that was asked for, in the first batch."""
     base = first = draw(st.integers(0, 100))
-    found = b""
+    found, asked = b"", None
     for _ in range(draw(st.integers(1, 4))):
         length = draw(st.integers(1, 6))
         kept = sorted(draw(st.sets(st.integers(0, length - 1))))
-        found += batch(base, kept, length, draw(st.integers(0, 5)) == 0)
+        control, brokers = draw(st.integers(0, 5)) == 0, draw(st.booleans())
+        found += batch(base, kept, length, control, brokers_time=brokers)
         base += length
-    return found, draw(st.integers(first, base))
+        asked = draw(st.integers(first, base - 1)) if asked is None else asked
+    return found, asked
 
 
 def records_of(kind, log, offset, isolation=READ_UNCOMMITTED):
     return kind(TP, MemoryRecords(log), None, offset, None, None, True, isolation)
 
 
-@given(logs(), st.integers(1, 7))
-def test_records_that_are_taken_are_those_of_aiokafka(fetched, most):
+def told(record):
+    """All that anybody asks of a record."""
+    headers = list(record.headers)
+    return record.offset, record.timestamp, record.key, record.value, headers
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@given(logs(), st.integers(1, 7), st.integers(0, 80))
+def test_records_that_are_taken_are_those_of_aiokafka(at_once, fetched, most, cut):
     log, offset = fetched
+    log += batch(1_000, [0, 1], 2, control=False)[:cut]
     whole = records_of(PartitionRecords, log, offset)
-    theirs = [(one.offset, one.timestamp, one.key, one.value) for one in whole]
+    theirs = [told(one) for one in whole]
     ours, records = [], records_of(AsParsed, log, offset)
+    if at_once:
+        records.find_at_once(log)
+        assert (records._run is None) == bool(lacking())
     while not records.is_exhausted():
         taken = records.take(most)
         assert len(taken) <= most
+        assert size_of(taken) == sum(len(one.value or b"") for one in taken)
         ours += taken
         if taken:
             assert records.next_fetch_offset > taken[-1].offset
-    assert [(one.offset, one.timestamp, one.key, one.value) for one in ours] == theirs
+    assert [told(one) for one in ours] == theirs
     assert records.next_fetch_offset == whole.next_fetch_offset
 
 
@@ -141,3 +165,52 @@ def test_one_record_or_several_at_once_are_taken_in_order(log, turns):
         taken += found.getall(most) if most else filter(None, [found.getone()])
     taken += found.getall()
     assert [one.offset for one in taken] == whole
+
+
+compiled = pytest.mark.skipif(bool(lacking()), reason=lacking())
+
+
+@compiled
+def test_a_part_of_a_run_is_one_too():
+    run = run_of(batch(10, range(8), 8, control=False), 12)
+    assert [one.offset for one in run] == [12, 13, 14, 15, 16, 17]
+    assert [one.offset for one in run[1:-1][1:]] == [14, 15, 16]
+    assert (run[-1].offset, run[0].offset, len(run[9:])) == (17, 12, 0)
+    for place in (6, -7):
+        with pytest.raises(IndexError):
+            run[place]
+    with pytest.raises(ValueError, match="gaps"):
+        run[::2]
+    assert memoryview(run).readonly
+
+
+@compiled
+def test_a_run_keeps_what_it_was_found_in():
+    def last():
+        return run_of(batch(0, range(3), 3, control=False), 0)[2:]
+
+    found = last()
+    gc.collect()
+    assert [(one.offset, one.value) for one in found] == [(2, b"2")]
+
+
+@compiled
+@given(logs(), st.data())
+def test_nothing_is_read_beyond_what_was_fetched_however_damaged(fetched, data):
+    log, offset = bytearray(fetched[0]), fetched[1]
+    for _ in range(data.draw(st.integers(1, 3))):
+        log[data.draw(st.integers(0, len(log) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(log)
+    for one in run_of(damaged, offset) or ():
+        assert (one.key or b"") in damaged
+        assert (one.value or b"") in damaged
+        assert all((value or b"") in damaged for _, value in one.headers)
+
+
+@compiled
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_what_is_compressed_is_left_to_aiokafka(codec):
+    good = batch(0, [0, 1], 2, control=False)
+    packed = bytearray(batch(2, [0, 1], 2, control=False))
+    packed[ATTRIBUTES + 1] |= codec
+    assert run_of(good + bytes(packed), 0) is None

@@ -28,7 +28,7 @@ class Changelog:
         yield [one for one in self.records if start <= one.offset < end]
 
     def append(self, records):
-        for _, value in records:
+        for _, value, _ in records:
             self.records.append(SimpleNamespace(offset=len(self.records), value=value))
 
 

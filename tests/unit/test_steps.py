@@ -68,7 +68,7 @@ class FakeSender:
     async def send_state(self, states):
         if states:
             self.sent.append(
-                ("state", {to: [key for key, _ in rows] for to, rows in states.items()})
+                ("state", {to: [key.encode() for key, _, _ in rows] for to, rows in states.items()})
             )
         landed = {}
         for to, rows in states.items():
@@ -793,7 +793,7 @@ def test_recovery_merges_by_version_and_repairs_what_a_late_writer_left():
     assert partition.get("row", Seen).values == [5]
     assert partition.position.offsets == {"in": 5}
     batch = partition.repairs("test", 1)
-    assert [key for key, _ in batch.records] == [b"row", b"position|0"]
+    assert [key for key, _, _ in batch.records] == ["row", "position|0"]
     assert decode(batch.records[0][1], Seen).values == [5]
     partition.acknowledge(batch)
     assert partition.repairs("test", 1) is None
@@ -817,7 +817,9 @@ def test_deleted_rows_are_gone_after_recovery():
     partition.acknowledge(batch)
     assert partition.get("row", Seen) is None
     again = Partition(0)
-    written = [(b"row", encode(Seen(version=1))), *batch.records]
-    again.load(Record(*one, 0, offset, 0) for offset, one in enumerate(written))
+    written = [("row", encode(Seen(version=1)), []), *batch.records]
+    again.load(
+        Record(key.encode(), value, 0, offset, 0) for offset, (key, value, _) in enumerate(written)
+    )
     again.recovered()
     assert again.get("row", Seen) is None
