@@ -5,11 +5,13 @@ processor can: both together took it as long as a stage takes for a quarter of a
 layout is that of Kafka's message format 2, https://kafka.apache.org/documentation/#recordbatch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from struct import Struct
-from typing import Final
+from typing import Final, Literal
 
 import google_crc32c
+from aiokafka.codec import lz4_encode
 from aiokafka.record.util import calc_crc32c
 from google_crc32c import extend, value
 
@@ -41,6 +43,18 @@ _NOBODY: Final = -1
 IS_FAST: Final = google_crc32c.implementation == "c"
 """Else its sums are made in Python, far slower than aiokafka makes them, which then does."""
 
+Compression = Literal["none", "lz4"]
+
+_PLAIN: Final = 0
+_COMPRESSED: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
+    # The least level: what is sent is read soon, and most of it is words that come again.
+    "lz4": (3, partial(lz4_encode, level=0)),
+}
+"""What Kafka calls a codec, and what compresses."""
+
+_LEAST: Final = 1_000
+"""Bytes that are not worth it."""
+
 _PIECE: Final = 64 * 1024
 """So much is copied at once to be summed: it stays in the processor's caches."""
 
@@ -52,10 +66,16 @@ class Batch:
     milliseconds since 1970. Raises ValueError where there are none, TypeError where one is none.
     """
 
-    def __init__(self, records: Sequence[Record], most: int, now: int) -> None:
+    def __init__(
+        self, records: Sequence[Record], most: int, now: int, compression: Compression = "none"
+    ) -> None:
         if not records:
             raise ValueError("a batch has one record at least")
         self._records, self._count = packed(records, most)
+        self._codec = _PLAIN
+        if compression in _COMPRESSED and len(self._records) >= _LEAST:
+            self._codec, compress = _COMPRESSED[compression]
+            self._records = compress(self._records)
         self._now = now
         self._writer = _NOBODY, _NOBODY, _NOBODY
         self._built = b""
@@ -83,7 +103,7 @@ class Batch:
     def _build(self) -> bytes:
         """Its bytes, as aiokafka asks its builders for them."""
         if not self._built:
-            told = 0, self._count - 1, self._now, self._now, *self._writer, self._count
+            told = self._codec, self._count - 1, self._now, self._now, *self._writer, self._count
             summed = _SUMMED.pack(*told)
             head = _HEAD.pack(0, self.size() - _BEFORE, _NOBODY, _FORMAT)
             checksum = _SUM.pack(_checksum(summed, self._records))

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
@@ -25,6 +26,17 @@ class Fetched(Protocol):
 
 Fetch = Sequence[Fetched]
 """Records of one partition, in order, of which a part is one too; a `native.Run` or a list."""
+
+
+_CODECS: Final = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+
+
+def _decompressed(codec: int, written: bytes) -> bytes | None:
+    """What was compressed; None where it is for aiokafka to say what is wrong."""
+    try:
+        return bytes(_CODECS[codec](written))
+    except Exception:  # noqa: BLE001 - each library has its own
+        return None
 
 
 def size_of(records: Fetch) -> int:
@@ -55,7 +67,7 @@ class AsParsed(fetcher.PartitionRecords):  # type: ignore[misc]
     def find_at_once(self, fetched: bytes) -> None:
         """Find the records in what was fetched, whose checksums are right, if that is possible."""
         if native.run_of is not None and self._isolation_level != fetcher.READ_COMMITTED:
-            self._run = native.run_of(fetched, self.next_fetch_offset)
+            self._run = native.run_of(fetched, self.next_fetch_offset, _decompressed)
         if self._run is not None:
             self._records = MemoryRecords(b"")
 

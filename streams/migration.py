@@ -138,7 +138,7 @@ async def _must_be_empty(target: Settings) -> None:
 
 
 async def _move_state(target: Settings, found: Found) -> dict[str, list[Position]]:
-    sender = Sender(target.kafka, "onhand-migrate", Failpoints(""))
+    sender = Sender(target.kafka, "onhand-migrate", Failpoints(""), target.compression)
     await sender.start()
     try:
         positions = {}
@@ -208,7 +208,7 @@ async def _finish(target: Settings, positions: Mapping[str, list[Position]]) -> 
     """All is there: let workers start."""
     ends = await ends_of(target, topics.REFERENCE_TOPICS)
     used = {name: end for name, (end,) in ends.items()}
-    sender = Sender(target.kafka, "onhand-migrate", Failpoints(""))
+    sender = Sender(target.kafka, "onhand-migrate", Failpoints(""), target.compression)
     await sender.start()
     try:
         for state, each in positions.items():

@@ -93,7 +93,7 @@ async def _replay(
 async def _write(
     settings: Settings, stage: Stage, known: dict[int, Partition], replayed: dict[int, Partition]
 ) -> dict[str, int]:
-    sender = Sender(settings.kafka, "onhand-rebuild", Failpoints(""))
+    sender = Sender(settings.kafka, "onhand-rebuild", Failpoints(""), settings.compression)
     await sender.start()
     rows = mended = 0
     try:

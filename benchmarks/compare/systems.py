@@ -80,9 +80,12 @@ def _kafka_streams_row(record: ConsumerRecord) -> Row | None:
     return record.key.decode(), (on_hand, quality_control)
 
 
-def _kafka_streams(store: str, threads: int, *, caching: bool = True, exact: bool = False) -> Peer:
+def _kafka_streams(
+    store: str, threads: int, *, caching: bool = True, exact: bool = False, compressed: bool = False
+) -> Peer:
     form = [store, f"{threads} thread{'s'[: threads - 1]}"]
     form += [] if caching else ["no cache"]
+    form += ["lz4"] if compressed else []
     form += ["exactly once"] if exact else []
     return Peer(
         "Kafka Streams",
@@ -93,6 +96,7 @@ def _kafka_streams(store: str, threads: int, *, caching: bool = True, exact: boo
             "PEER_STORE": store,
             "PEER_THREADS": str(threads),
             "PEER_CACHING": "1" if caching else "0",
+            "PEER_COMPRESSION": "lz4" if compressed else "none",
             "PEER_GUARANTEE": "exactly_once_v2" if exact else "at_least_once",
         },
         inner="{name}-movements-repartition",
@@ -141,6 +145,7 @@ KAFKA_STREAMS: Final = (
     _kafka_streams("memory", 1),
     _kafka_streams("memory", 2),
     _kafka_streams("memory", 2, caching=False),
+    _kafka_streams("memory", 2, caching=False, compressed=True),
     _kafka_streams("rocksdb", 1),
     _kafka_streams("rocksdb", 2),
 )

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import overload
 
 class Record:
@@ -18,4 +18,6 @@ class Run(Sequence[Record]):
     @overload
     def __getitem__(self, place: slice) -> Run: ...
 
-def run_of(fetched: bytes, first: int) -> Run | None: ...
+def run_of(
+    fetched: bytes, first: int, decompressed: Callable[[int, bytes], bytes | None]
+) -> Run | None: ...

@@ -1,8 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # The records of a fetch, found in its bytes at once; nothing is copied until somebody looks at one.
 #
-# What `aiokafka` gives record by record, of batches of format 2 that are not compressed; all else is left
-# to it. `tests/unit/test_records.py` holds one against the other. The layout is that of
+# What `aiokafka` gives record by record, of batches of format 2; all else is left to it. `tests/unit/test_records.py` holds one against the other. The layout is that of
 # https://kafka.apache.org/documentation/#recordbatch.
 
 cimport cython
@@ -45,9 +44,9 @@ cdef struct Reader:
 
 
 cdef class _Index:
-    """Where the records of a fetch stand in its bytes, which it keeps."""
+    """Where the records of a fetch stand in bytes that it keeps: its own, and what was compressed."""
 
-    cdef bytes fetched
+    cdef list kept
     cdef Entry* entries
     cdef Py_ssize_t size
     cdef Py_ssize_t room
@@ -138,17 +137,18 @@ cdef class Run:
         held.suboffsets, held.internal = NULL, NULL
 
 
-def run_of(bytes fetched not None, long long first):
+def run_of(bytes fetched not None, long long first, decompressed):
     """The records of a fetch from offset `first` on; None where that is for aiokafka to say.
 
     Batches of which only a part was fetched are left out, as are those of the broker's own.
+    `decompressed` gives the bytes that a batch of some codec has, or None where it cannot.
     """
     cdef _Index index = _Index()
     cdef Reader reader
     cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(fetched)
     cdef Py_ssize_t left = PyBytes_GET_SIZE(fetched)
     cdef long long length
-    index.fetched, index.end = fetched, first
+    index.kept, index.end = [fetched], first
     while left >= SUMMED_FROM:
         length = <int>_of_four(start + LENGTH_AT) + SUMMED_FROM
         if length < RECORDS_AT:
@@ -156,7 +156,7 @@ def run_of(bytes fetched not None, long long first):
         if length > left:
             break
         reader.at, reader.end = start, start + length
-        if not _read_batch(index, &reader, first):
+        if not _read_batch(index, &reader, first, decompressed):
             return None
         start += length
         left -= length
@@ -169,7 +169,9 @@ cdef Run _part(_Index index, Entry* entries, Py_ssize_t size):
     return run
 
 
-cdef bint _read_batch(_Index index, Reader* reader, long long first) except -1:
+cdef bint _read_batch(
+    _Index index, Reader* reader, long long first, decompressed
+) except -1:
     """Whether the batch that begins here, and ends with the reader, was of the plain kind."""
     cdef const unsigned char* start = reader.at
     cdef unsigned char attributes = start[ATTRIBUTES_AT]
@@ -177,12 +179,20 @@ cdef bint _read_batch(_Index index, Reader* reader, long long first) except -1:
     cdef long long time = _of_eight(start + FIRST_TIME_AT)
     cdef bint is_brokers = attributes & BROKERS_TIME
     cdef Entry entry
-    if start[FORMAT_AT] != FORMAT or attributes & COMPRESSED:
+    if start[FORMAT_AT] != FORMAT:
         return False
     index.end = base + <int>_of_four(start + LAST_DELTA_AT) + 1
     if attributes & CONTROL:
         return True
     reader.at += RECORDS_AT
+    if attributes & COMPRESSED:
+        written = (<const char*>reader.at)[: reader.end - reader.at]
+        told = decompressed(attributes & COMPRESSED, written)
+        if told is None:
+            return False
+        index.kept.append(told)
+        reader.at = <const unsigned char*>PyBytes_AS_STRING(<bytes?>told)
+        reader.end = reader.at + PyBytes_GET_SIZE(told)
     if not 0 <= count <= (reader.end - reader.at) // LEAST_RECORD:
         return False
     if is_brokers:

@@ -105,7 +105,8 @@ class Engine:
         return steps
 
     def _new_sender(self, name: str) -> Sender:
-        return Sender(self._settings.kafka, f"onhand-{name}", self._failpoints)
+        settings = self._settings
+        return Sender(settings.kafka, f"onhand-{name}", self._failpoints, settings.compression)
 
     async def start(self) -> None:
         """Connect the senders, and let the steps run."""

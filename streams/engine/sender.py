@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaProducer
 
 from runtime.appending import Appending
-from runtime.batches import Batch, Record
+from runtime.batches import Batch, Compression, Record
 from streams.engine.failpoints import BETWEEN_DESTINATIONS, Failpoints
 
 Destination = tuple[str, int]
@@ -44,8 +44,15 @@ class Appender(Protocol):
 class Sender:
     """An appender that owns one idempotent producer."""
 
-    def __init__(self, bootstrap: str, client_id: str, failpoints: Failpoints) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        client_id: str,
+        failpoints: Failpoints,
+        compression: Compression = "lz4",
+    ) -> None:
         self._bootstrap = bootstrap
+        self._compression: Compression = compression
         self._client_id = client_id
         self._failpoints = failpoints
 
@@ -85,7 +92,7 @@ class Sender:
         left: dict[Destination, list[Record]] = {}
         acks, now = [], _now()
         for (topic, partition), records in outputs.items():
-            batch = Batch(records, OUTPUT_BATCH_BYTES, now)
+            batch = Batch(records, OUTPUT_BATCH_BYTES, now, self._compression)
             if batch.record_count() < len(records):
                 left[topic, partition] = records[batch.record_count() :]
             acks.append(self._appending.append(batch, topic, partition))
@@ -96,7 +103,7 @@ class Sender:
         """Append one batch per state partition; returns the offset where each landed."""
         acks, now = [], _now()
         for (topic, partition), records in states.items():
-            batch = Batch(records, STATE_BATCH_BYTES, now)
+            batch = Batch(records, STATE_BATCH_BYTES, now, self._compression)
             if batch.record_count() < len(records):
                 raise BatchTooLargeError(f"{topic}/{partition}: {len(records)} rows")
             acks.append(self._appending.append(batch, topic, partition))

@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,18 @@ NOW = 1_793_606_400_000
 WRITER = 2**40, 7, 2**31 - 1
 ROOM = 2**40
 FORMAT_AT = 16
+HEAD = 61
 
 some = st.sampled_from([0, 1, 63, 64, 8_191, 8_192]).map(lambda size: b"x" * size) | st.binary()
 headers = st.just([]) | st.lists(st.tuples(st.text(max_size=9), st.none() | some), max_size=3)
 records = st.lists(
     st.tuples(st.none() | some | st.text(), st.none() | some, headers), min_size=1, max_size=70
 )
+
+
+def test_words_that_come_again_are_sent_shortly():
+    records = [(b"stock|sku-%d|L1" % one, b'{"on_hand":%d}' % one, []) for one in range(1_000)]
+    assert Batch(records, ROOM, NOW, "lz4").size() < Batch(records, ROOM, NOW).size() / 2
 
 
 def built(records, most=ROOM):
@@ -47,6 +54,22 @@ def test_a_batch_is_the_one_that_aiokafka_would_build(records):
 def test_records_that_are_packed_in_c_are_packed_alike(records, most):
     assert native.packed is not None, "run `make setup`"
     assert packed(records, most) == packed_generally(records, most)
+
+
+@given(records)
+def test_a_batch_that_is_compressed_has_the_same_records(records):
+    plain, small = Batch(records, ROOM, NOW), Batch(records, ROOM, NOW, "lz4")
+    assert small.record_count() == plain.record_count()
+    small._set_producer_state(*WRITER)
+    sent = small._build()
+    assert is_sound(sent)
+    batch = MemoryRecords(sent).next_batch()
+    assert batch.compression_type == (3 if plain.size() >= HEAD + 1_000 else 0)
+    told = [(one.key, one.value, one.headers) for one in batch]
+    assert told == [
+        (name.encode() if isinstance(name, str) else name, value, headers)
+        for name, value, headers in records
+    ]
 
 
 @given(records, st.integers(0, 20_000))

@@ -167,12 +167,16 @@ def test_one_record_or_several_at_once_are_taken_in_order(log, turns):
     assert [one.offset for one in taken] == whole
 
 
+def none(codec, written):
+    """Nothing is compressed here."""
+
+
 compiled = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
 
 @compiled
 def test_a_part_of_a_run_is_one_too():
-    run = run_of(batch(10, range(8), 8, control=False), 12)
+    run = run_of(batch(10, range(8), 8, control=False), 12, none)
     assert [one.offset for one in run] == [12, 13, 14, 15, 16, 17]
     assert [one.offset for one in run[1:-1][1:]] == [14, 15, 16]
     assert (run[-1].offset, run[0].offset, len(run[9:])) == (17, 12, 0)
@@ -187,7 +191,7 @@ def test_a_part_of_a_run_is_one_too():
 @compiled
 def test_a_run_keeps_what_it_was_found_in():
     def last():
-        return run_of(batch(0, range(3), 3, control=False), 0)[2:]
+        return run_of(batch(0, range(3), 3, control=False), 0, none)[2:]
 
     found = last()
     gc.collect()
@@ -201,7 +205,7 @@ def test_nothing_is_read_beyond_what_was_fetched_however_damaged(fetched, data):
     for _ in range(data.draw(st.integers(1, 3))):
         log[data.draw(st.integers(0, len(log) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(log)
-    for one in run_of(damaged, offset) or ():
+    for one in run_of(damaged, offset, none) or ():
         assert (one.key or b"") in damaged
         assert (one.value or b"") in damaged
         assert all((value or b"") in damaged for _, value in one.headers)
@@ -209,8 +213,30 @@ def test_nothing_is_read_beyond_what_was_fetched_however_damaged(fetched, data):
 
 @compiled
 @pytest.mark.parametrize("codec", [1, 2, 3, 4])
-def test_what_is_compressed_is_left_to_aiokafka(codec):
-    good = batch(0, [0, 1], 2, control=False)
-    packed = bytearray(batch(2, [0, 1], 2, control=False))
-    packed[ATTRIBUTES + 1] |= codec
-    assert run_of(good + bytes(packed), 0) is None
+def test_what_is_compressed_is_found_too(codec):
+    plain, log = batch(0, range(6), 6, control=False), b""
+    for first in (0, 6):
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 10_000)
+        for delta in range(6):
+            key, value = (None, b"x" * 200) if delta == 3 else (b"k", b"%d" % delta)
+            builder.append(delta, timestamp=NOW - delta, key=key, value=value, headers=[])
+        built = bytearray(builder.build())
+        struct.pack_into(">q", built, 0, first)
+        log += bytes(built) + batch(first + 6, [], 0, control=False)
+    whole = [told(one) for one in records_of(PartitionRecords, log, 2)]
+    records = records_of(AsParsed, log + plain[:20], 2)
+    records.find_at_once(log + plain[:20])
+    assert records._run is not None
+    assert [told(one) for one in records.take(100)] == whole
+    assert len(whole) == 10
+
+
+@compiled
+@pytest.mark.parametrize("codec", [3, 7])
+def test_what_cannot_be_decompressed_is_left_to_aiokafka(codec):
+    records = bytearray(batch(0, [1, 2], 3, control=False))
+    records[ATTRIBUTES + 1] |= codec
+    found = records_of(AsParsed, bytes(records), 0)
+    found.find_at_once(bytes(records))
+    assert found._run is None
+    assert not found.is_exhausted()

@@ -88,6 +88,7 @@ public final class Peer {
         all.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG), 4 * 1024 * 1024);
         all.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), 256 * 1024);
         all.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), env("PEER_LINGER_MS", "100"));
+        all.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), env("PEER_COMPRESSION", "none"));
         all.put(StreamsConfig.producerPrefix(ProducerConfig.BUFFER_MEMORY_CONFIG), 128L * 1024 * 1024);
         return all;
     }
