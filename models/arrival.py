@@ -224,8 +224,8 @@ def ids_key(topic: str, source: str, slot: int) -> str:
 
 
 def hashes_key(topic: str, source: str, epoch: int, chunk: int) -> str:
-    """The key of a row of content hashes."""
-    return rows.key("hashes", topic, source, epoch, chunk)
+    """The key of a row of content hashes; there are as many as events, hence written out."""
+    return f"hashes|{rows.escape(topic)}|{rows.escape(source)}|{epoch}|{chunk}"
 
 
 def arrive(

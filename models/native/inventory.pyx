@@ -19,7 +19,8 @@ import msgspec
 
 from models import returns, stock
 from models.returns import ReturnRow, TimelineStage
-from models.stock import StockRow, file_recent
+from models.stock import HISTORY as _HISTORY
+from models.stock import NO_CHANGES, HistoryRow, StockRow, file_recent
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
@@ -48,6 +49,11 @@ cdef Py_ssize_t THROUGH = place_of(StockRow, "through")
 cdef Py_ssize_t OWED = place_of(StockRow, "owed")
 cdef Py_ssize_t LATEST = place_of(StockRow, "recent")
 cdef Py_ssize_t LATEST_SIZE = place_of(StockRow, "recent_size")
+cdef Py_ssize_t FIRST_CHUNK = place_of(StockRow, "first_chunk")
+cdef Py_ssize_t FIRST_NEWEST = place_of(StockRow, "first_newest")
+cdef Py_ssize_t NEXT_CHUNK = place_of(StockRow, "next_chunk")
+cdef Py_ssize_t BLOCKS = place_of(StockRow, "blocks")
+cdef long long HISTORY = _HISTORY
 
 cdef struct Delta:
     Span sku
@@ -179,13 +185,14 @@ cdef class PlainDeltas:
     cdef long long _received
     cdef bint _trust_origins
     cdef long long _full
+    cdef long long _most_chunks
     cdef readonly long long index
     cdef readonly long long taken
     cdef readonly long long skipped
 
     def __init__(self, bint trust_origins):
         self._trust_origins = trust_origins
-        self._full = stock.RECENT
+        self._full, self._most_chunks = stock.RECENT, stock.MAX_CHUNKS
         self._text = Text()
         self.taken = self.skipped = 0
 
@@ -327,7 +334,7 @@ cdef class PlainDeltas:
             set_field(row, LATEST, changes)
             set_field(row, LATEST_SIZE, size)
             if size >= self._full:
-                file_recent(self._rows, row)
+                self._file_recent(row, key)
         set_field(row, bucket, has)
         if document is not None:
             self._rows.put(document, _return_row(delta, version))
@@ -336,6 +343,21 @@ cdef class PlainDeltas:
             self._promise_moved(row, version)
         self.taken += 1
         return True
+
+    cdef int _file_recent(self, row, str key) except -1:
+        """What `models.stock.file_recent` does; where older rows have to go, that does it."""
+        cdef long long first = number(row, FIRST_CHUNK), last = number(row, NEXT_CHUNK)
+        cdef bint may_be_old = number(row, FIRST_NEWEST) < number(row, NEWEST) - HISTORY
+        cdef bint are_many = last + 1 - first > self._most_chunks
+        if field(row, BLOCKS) or are_many or (first < last and may_be_old):
+            file_recent(self._rows, row)
+            return 0
+        filed = HistoryRow(version=field(row, VERSION), links=field(row, LATEST))
+        self._rows.put(f"history{key[5:]}|{last}", filed)
+        set_field(row, NEXT_CHUNK, last + 1)
+        set_field(row, LATEST, NO_CHANGES)
+        set_field(row, LATEST_SIZE, 0)
+        return 0
 
     cdef object _appended(self, kept, Delta* delta):
         """What `models.stock.appended` gives; None where that has to change the form."""

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local import native
-from models import ledger, topics
+from models import ledger, stock, topics
 from models.native import PlainDeltas, PlainEvents, placed
 from models.native import heads as native_heads
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
@@ -576,6 +576,25 @@ def test_what_was_decided_on_a_return_is_booked_the_same(location, disposition):
     assert both.agree()
     plain = {"17": 2, "18": 1}[location] if disposition != "write_off" else 0
     assert both.taken()[1] - before == plain
+
+
+def test_history_makes_room_the_same(monkeypatch):
+    monkeypatch.setattr(stock, "MAX_CHUNKS", 3)
+    monkeypatch.setattr(stock, "SUMMED_AT_ONCE", 2)
+    both = Both()
+    both.open("p")
+    for sequence in range(2, 400):
+        day, minute = divmod(sequence, 70)
+        event = b.sale(
+            "p", sequence, f"2026-11-{2 + day:02}T{9 + minute // 60:02}:{minute % 60:02}:00Z"
+        )
+        both.append(topics.POS_SALES, "p", json.dumps(event).encode(), received(event))
+    both.run(50)
+    row = both.compiled.stock_row()
+    assert row.summed > 0
+    assert row.forgotten > 0
+    assert both.taken()[1] > 390
+    assert both.agree()
 
 
 def test_changes_that_are_kept_in_the_form_of_before_are_added_to_the_same():
