@@ -5,13 +5,13 @@ processor can: both together took it as long as a stage takes for a quarter of a
 layout is that of Kafka's message format 2, https://kafka.apache.org/documentation/#recordbatch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from struct import Struct
 from typing import Final, Literal
 
 import google_crc32c
-from aiokafka.codec import lz4_encode
+import lz4.frame
 from aiokafka.record.util import calc_crc32c
 from google_crc32c import extend, value
 
@@ -46,14 +46,21 @@ IS_FAST: Final = google_crc32c.implementation == "c"
 Compression = Literal["none", "lz4"]
 
 _PLAIN: Final = 0
-_COMPRESSED: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
-    # The least level: what is sent is read soon, and most of it is words that come again.
-    "lz4": (3, partial(lz4_encode, level=0)),
-}
-"""What Kafka calls a codec, and what compresses."""
+_LZ4: Final = 3
+"""What Kafka calls a codec."""
 
 _LEAST: Final = 1_000
 """Bytes that are not worth it."""
+
+_lz4: Final = partial(
+    lz4.frame.compress,
+    # The least level: what is sent is read soon, and most of it is words that come again.
+    compression_level=0,
+    block_size=lz4.frame.BLOCKSIZE_MAX256KB,
+    # Kafka reads no blocks that need the ones before.
+    block_linked=False,
+    store_size=False,
+)
 
 _PIECE: Final = 64 * 1024
 """So much is copied at once to be summed: it stays in the processor's caches."""
@@ -66,19 +73,19 @@ class Batch:
     milliseconds since 1970. Raises ValueError where there are none, TypeError where one is none.
     """
 
-    def __init__(
-        self, records: Sequence[Record], most: int, now: int, compression: Compression = "none"
-    ) -> None:
+    def __init__(self, records: Sequence[Record], most: int, now: int) -> None:
         if not records:
             raise ValueError("a batch has one record at least")
         self._records, self._count = packed(records, most)
         self._codec = _PLAIN
-        if compression in _COMPRESSED and len(self._records) >= _LEAST:
-            self._codec, compress = _COMPRESSED[compression]
-            self._records = compress(self._records)
         self._now = now
         self._writer = _NOBODY, _NOBODY, _NOBODY
         self._built = b""
+
+    def compress(self) -> None:
+        """Compress what it holds, where that is worth it; the interpreter is free meanwhile."""
+        if self._codec == _PLAIN and len(self._records) >= _LEAST:
+            self._records, self._codec = _lz4(self._records), _LZ4
 
     def record_count(self) -> int:
         """How many records it took."""
