@@ -60,9 +60,9 @@ cdef class _Index:
         PyMem_Free(self.entries)
 
     cdef int make_room(self, Py_ssize_t more) except -1:
-        cdef Py_ssize_t room = self.size + more
+        cdef Py_ssize_t room = max(self.size + more, 2 * self.room)
         cdef Entry* entries
-        if room > self.room:
+        if self.size + more > self.room:
             entries = <Entry*>PyMem_Realloc(self.entries, room * sizeof(Entry))
             if entries == NULL:
                 raise MemoryError
