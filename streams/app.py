@@ -106,7 +106,7 @@ def create_app(settings: Settings, stages: Collection[str], pressure: Pressure) 
         worker_redirect_stdouts=False,
     )
     engine = app.flow = Engine(settings, lambda: app.consumer)
-    app.ticks = Sender(settings.kafka, "onhand-ticks", Failpoints())
+    app.ticks = Sender(settings.kafka, "onhand-ticks", Failpoints(), settings.compression)
     app.shutdown_seconds = settings.shutdown_seconds
     app.realtime = settings.realtime
     trust_origins = settings.unsafe_without != "origins"

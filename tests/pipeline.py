@@ -1,13 +1,17 @@
 """The three stages without Kafka: logs are lists, a step takes what is there.
 
-For tests of meaning. It runs the real stages; only the transport is missing.
+For tests of meaning. It runs the real stages; only the transport is missing. What is compiled reads
+records where they stand in the bytes of a fetch; the general way has them as objects.
 """
 
 import json
+import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from api.views.base import answer_of
 from models import rows, topics
@@ -16,6 +20,8 @@ from models.ledger import LedgerEntry, decode
 from models.orders import OrderRow, order_key
 from models.reference import TOPIC_OF_KIND, Catalog, Facts, reference_key, stated, statements
 from models.stock import StockRow
+from runtime.native import run_of
+from runtime.records import Fetch
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY
 from streams.engine.partition import Partition
@@ -37,11 +43,29 @@ class Record:
     headers: list[tuple[str, bytes]] = field(default_factory=list)
 
 
+def _fetched(records: list[Record]) -> Fetch:
+    """Records as they stand in what a broker sends."""
+    if not records:
+        return records
+    first = records[0].offset
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 2**40)
+    for one in records:
+        told = one.key, one.value, one.headers
+        builder.append(one.offset - first, one.timestamp, *told)
+    written = bytearray(builder.build())
+    struct.pack_into(">q", written, 0, first)
+    run: Fetch | None = run_of(bytes(written), first, lambda codec, packed: None)
+    if run is None:
+        raise ValueError("aiokafka has written what cannot be found")
+    return run
+
+
 class Pipeline:
     """Append with `append` or `send`, then `run` until nothing is left to absorb."""
 
     def __init__(self, partitions: int = 2, *, compiled: bool = True, **settings: Any) -> None:
         self.settings = Settings(partitions=partitions, **settings)
+        self._is_compiled = compiled and run_of is not None
         self.routing = Routing(self.settings)
         self.catalog = Catalog()
         self.intake = Intake(self.routing, self.catalog, compiled=compiled)
@@ -125,7 +149,7 @@ class Pipeline:
             start = offsets.get(topic, -1) + 1
             records = self.logs[topic, work.partition.number][start : start + limit]
             moved = moved or bool(records)
-            absorb(stage, work, records)
+            absorb(stage, work, _fetched(records) if self._is_compiled else records)
             work.end()
         return moved
 

@@ -3,9 +3,9 @@
 #
 # A plain event is a sale, a return at the till, a receipt without advice, an adjustment without
 # count, or a decision on what was returned, in UTC and plain ASCII, that follows the last of its
-# source's sequence. What
-# `models.decoding`, `reading`, `arrival` and `normalization` make of it, this makes too, to the
-# byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
+# source's sequence. What `models.decoding`, `reading`, `arrival` and `normalization` make of it, this
+# makes too, to the byte; `tests/unit/test_native.py` holds one against the other. All else is left to
+# those.
 
 from typing import get_args
 
@@ -138,8 +138,8 @@ cdef class Kind:
     """What is particular to one type of event.
 
     `kept` is the field of a line that names its bucket: as it is (`buckets` None), or by the
-    condition of the goods. `lowest` is the least quantity, `sign` what it counts as. Of a decision on
-    what was returned it is what was decided, of the line or of the event.
+    condition of the goods; of a decision on what was returned it says what was decided. `lowest` is
+    the least quantity, `sign` what it counts as.
     """
 
     cdef bytes type

@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # The records of a fetch, found in its bytes at once; nothing is copied until somebody looks at one.
 #
-# What `aiokafka` gives record by record, of batches of format 2; all else is left to it. `tests/unit/test_records.py` holds one against the other. The layout is that of
+# What aiokafka gives record by record, of batches of format 2; all else is left to it.
+# `tests/unit/test_records.py` holds one against the other. The layout is that of
 # https://kafka.apache.org/documentation/#recordbatch.
 
 cimport cython

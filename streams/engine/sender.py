@@ -54,7 +54,7 @@ class Sender:
         bootstrap: str,
         client_id: str,
         failpoints: Failpoints,
-        compression: Compression = "lz4",
+        compression: Compression,
     ) -> None:
         self._bootstrap = bootstrap
         self._compresses = compression != "none"

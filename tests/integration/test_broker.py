@@ -3,10 +3,13 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from models import topics
+from runtime import native
 from runtime.appending import SEQUENCES
+from runtime.fetching import WORKER_REST, pace
+from runtime.preparing import prepare
 from streams import topics as topic_setup
 from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership
@@ -54,7 +57,7 @@ def read(settings: Settings, topic: str, partition: int) -> list:
 
 def with_sender(settings: Settings, case):
     async def work():
-        sender = Sender(settings.kafka, "test", Failpoints())
+        sender = Sender(settings.kafka, "test", Failpoints(), settings.compression)
         await sender.start()
         try:
             return await case(sender)
@@ -106,6 +109,35 @@ def test_a_dead_letter_keeps_its_headers(settings):
         b"\xff\x00",
         [("onhand-code", b"invalid")],
     )
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_inputs_may_be_compressed_by_any_client(settings, codec):
+    tp = TopicPartition(settings.topic(topics.POS_SALES), 0)
+    values = [b"%d" % one * 50 for one in range(200)]
+
+    async def work():
+        producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, compression_type=codec)
+        consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
+        await producer.start()
+        await consumer.start()
+        pace(consumer._fetcher, WORKER_REST)
+        try:
+            acks = [await producer.send(tp.topic, value, partition=0) for value in values]
+            consumer.assign([tp])
+            consumer.seek(tp, (await acks[0]).offset)
+            runs = []
+            while sum(map(len, runs)) < len(values):
+                runs += (await consumer.getmany(timeout_ms=1000)).values()
+            return runs
+        finally:
+            await producer.stop()
+            await consumer.stop()
+
+    prepare()
+    runs = asyncio.run(asyncio.wait_for(work(), 30))
+    assert [record.value for run in runs for record in run] == values
+    assert {type(run) for run in runs} == {native.Run or list}
 
 
 def test_a_broker_takes_the_numbers_that_begin_again(settings):

@@ -18,6 +18,7 @@ from models.stock import NO_CHANGES, HistoryRow, empty
 from streams import dead_letters, intake, inventory
 from streams.engine import documents
 from streams.engine.partition import Partition
+from streams.engine.stage import Work
 from tests import builders as b
 from tests.histories import Run, history
 from tests.pipeline import Pipeline, received, topic_of
@@ -331,6 +332,14 @@ def test_rows_are_written_the_compiled_way(monkeypatch):
     partition.put("stock|S|17", empty("S", "17", 1, 0))
     partition.put("history|S|17|0", HistoryRow(version=1, links=NO_CHANGES))
     assert partition.cut("test", 2).values == [b"stock", b"history"]
+
+
+def test_records_in_a_layout_that_is_not_known_are_refused():
+    pipeline = Pipeline()
+    work = Work(pipeline.state["intake", 0], {})
+    work.turn_to(topics.POS_SALES)
+    with pytest.raises(TypeError, match="layout"):
+        pipeline.intake.absorb_run(work, b"not records", 0)
 
 
 @given(st.binary(max_size=40), st.integers(1, 1024))
