@@ -2,6 +2,7 @@
 
 import gc
 import struct
+import sys
 import weakref
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from runtime.native import run_of
 from runtime.records import AsParsed, TakenAtOnce, size_of
 
 TP = TopicPartition("in", 0)
-ATTRIBUTES, CRC, LAST_DELTA = 21, 17, 23
+ATTRIBUTES, CRC, LAST_DELTA, RECORDS = 21, 17, 23, 61
 CONTROL, BROKERS_TIME = 1 << 5, 1 << 3
 NOW = 1_793_606_400_000
 ENDS = 5
@@ -229,6 +230,21 @@ def test_what_is_compressed_is_found_too(codec):
     assert records._run is not None
     assert [told(one) for one in records.take(100)] == whole
     assert len(whole) == 10
+
+
+@compiled
+def test_a_run_keeps_what_was_compressed():
+    log = bytearray(batch(0, range(3), 3, control=False))
+    records = bytes(log[RECORDS:])
+    log[ATTRIBUTES + 1] |= 3
+    held = sys.getrefcount(records)
+    run = run_of(bytes(log), 0, lambda codec, written: records)
+    last = run[2:]
+    del run
+    assert sys.getrefcount(records) == held + 1
+    assert [(one.offset, one.value) for one in last] == [(2, b"2")]
+    del last
+    assert sys.getrefcount(records) == held
 
 
 @compiled
