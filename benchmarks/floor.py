@@ -21,8 +21,9 @@ from tqdm import tqdm
 from benchmarks.workload import Workload
 from models import ledger, movements, rows, topics
 from models.decoding import Decoder
-from models.rows import Row
-from streams.engine.partition import Partition
+from models.rows import Packed, Row
+from models.stock import StockRow
+from streams.engine.partition import Batch, Partition
 from streams.engine.stage import Outputs, Stage, Work, absorb
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -112,17 +113,26 @@ def _through(stage: Stage, logs: Runs, seen: Seen) -> float:
             work.turn_to(topic)
             absorb(stage, work, log[start : start + STEP])
             work.end()
-        changed = []
+        changed: list[tuple[list[Row | Packed], Batch]] = []
         for number, work in works.items():
             stage.finish(work)
             partition = partitions[number]
-            changed += [(key.encode(), partition.live[key]) for key in partition.changed]
-            partition.acknowledge(partition.cut("floor", len(partitions)))
+            kept = list(partition.changed.values())
+            batch = partition.cut("floor", len(partitions))
+            partition.acknowledge(batch)
+            changed.append((kept, batch))
         spent += time.process_time() - begun
         for (topic, _), records in outputs.items():
             seen.outputs[topic] += [value or b"" for _, value, _ in records]
-        seen.rows.extend(changed)
+        for kept, batch in changed:
+            values = zip(batch.keys, kept, batch.values, strict=True)
+            seen.rows.extend((key.encode(), _row(one, value)) for key, one, value in values)
     return spent
+
+
+def _row(kept: Row | Packed, value: bytes) -> Row:
+    """The row as it is without packing; only stock rows are packed."""
+    return kept if isinstance(kept, Row) else rows.decode(value, StockRow)
 
 
 def _parts(seen: Seen) -> Iterable[tuple[str, float]]:

@@ -55,6 +55,13 @@ class Deleted(Row):
     deleted: bool = True
 
 
+class Packed(Protocol):
+    """A row in another form, in the row's place for as long as nobody asks for it."""
+
+    def unpacked(self) -> Row:
+        """The row, in whose place this must not be any more."""
+
+
 R = TypeVar("R", bound=Row)
 
 

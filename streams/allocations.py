@@ -71,12 +71,12 @@ class Allocations:
             self._locations.setdefault(row.sku, set()).add(row.location)
         known = before.promise() if before is not None else None
         if row.promise() != known:
-            self.promise_moved(row, version)
+            self.promise_moved(row.sku, row.location, row.promise(), version)
 
-    def promise_moved(self, row: StockRow, version: int) -> None:
+    def promise_moved(self, sku: str, location: str, promise: int, version: int) -> None:
         """What a row adds to its network is another than before: judge its SKU anew."""
-        self._of_sku(row.sku)[row.location] = row.promise()
-        self._judge(row.sku, version)
+        self._of_sku(sku)[location] = promise
+        self._judge(sku, version)
 
     def _judge(self, sku: str, version: int) -> None:
         for channel, quantity in allocate(self.rules, self._of_sku(sku)).items():

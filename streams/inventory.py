@@ -17,7 +17,7 @@ from models.movements import (
     decode_one,
     place,
 )
-from models.native import PlainDeltas, write_history, write_stock
+from models.native import PackedRows, PackedStock, PlainDeltas, write_history, write_stock
 from models.outcomes import APPLIED, Code, Outcome
 from models.packs import Pack, pack
 from models.returns import ReturnRow
@@ -81,6 +81,7 @@ class Inventory:
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
         self._entries: dict[int, Pack] = {}
+        self._packed: dict[int, PackedRows] = {}
         self._compiled = compiled
         self._plain = PlainDeltas(trust_origins) if compiled and PlainDeltas is not None else None
         self._skipped = 0
@@ -94,6 +95,9 @@ class Inventory:
         """Derive the channel rules in force, and what they need."""
         partition.keep_documents(self.inputs[0], _DOCUMENTS, self._routing.document_days)
         if self._plain is not None:
+            self._packed[partition.number] = PackedRows(partition)
+            partition.pack_as(PackedStock)
+            partition.write_by(PackedStock, write_stock)
             partition.write_by(StockRow, write_stock)
             partition.write_by(HistoryRow, write_history)
         self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)
@@ -107,6 +111,7 @@ class Inventory:
             self._plain.forget()
         self._allocations.pop(number, None)
         self._entries.pop(number, None)
+        self._packed.pop(number, None)
 
     def absorb_run(self, work: Work, records: Fetch, start: int) -> int:
         """Nothing is taken but record by record."""
@@ -123,7 +128,8 @@ class Inventory:
         allocations = self._allocations[partition.number]
         promise_moved = allocations.promise_moved if allocations.rules else None
         entries = self._entries[partition.number]
-        plain.begin(record.value or b"", partition, entries, base, work.now, promise_moved)
+        packed = self._packed[partition.number]
+        plain.begin(record.value or b"", packed, entries, base, work.now, promise_moved)
         while plain.advance():
             if not self._apply(work, record, decode_one(plain.element), base, plain.index):
                 return False

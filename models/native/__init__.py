@@ -6,16 +6,19 @@ Where they were not compiled, everything goes the general way, with the same res
 try:
     from models.native.answers import newest_stock
     from models.native.intake import PlainEvents, placed
-    from models.native.inventory import PlainDeltas
+    from models.native.inventory import PackedRows, PlainDeltas
     from models.native.ledger import heads
-    from models.native.stock import write_history, write_stock
+    from models.native.stock import PackedStock, write_history, write_stock
     from models.native.text import Pack
 except ImportError:
-    Pack = PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
+    Pack = PackedRows = PackedStock = None  # type: ignore[assignment,misc]
+    PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
     heads = newest_stock = placed = write_history = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
+    "PackedRows",
+    "PackedStock",
     "PlainDeltas",
     "PlainEvents",
     "heads",

@@ -5,55 +5,37 @@
 # count, or the first that is heard of a return's line, where that says that it was decided on. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
 # byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.string cimport memcmp, memcpy
 
-from models.native.slots cimport field, is_small, number, place_of, set_field
+from models.native.stock cimport PackedStock, changes_of, is_countable, pack, put_recent
 from models.native.text cimport (
-    Pack, Reader, Span, Text, equals, read_integer, read_text, size_of, skip_space, skip_value, take,
+    Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
 )
 
-import msgspec
+import random
 
 from models import returns, stock
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
-from models.stock import NO_CHANGES, HistoryRow, StockRow, file_recent
+from models.stock import HistoryRow, StockRow, file_recent
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
     void* PyUnicode_DATA(object text)
-
-cdef object Raw = msgspec.Raw
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef enum:
     NO_STREAM = -1
+    FEWEST = 64  # places of a table, a power of two
     ROW_WEIGHT = 700  # bytes that a row without a book is taken to have beside names and deltas
 
-cdef Py_ssize_t VERSION = place_of(StockRow, "version")
-cdef Py_ssize_t ON_HAND = place_of(StockRow, "on_hand")
-cdef Py_ssize_t RESERVED = place_of(StockRow, "reserved")
-cdef Py_ssize_t QUALITY_CONTROL = place_of(StockRow, "quality_control")
-cdef Py_ssize_t DAMAGED = place_of(StockRow, "damaged")
-cdef Py_ssize_t IN_TRANSIT = place_of(StockRow, "in_transit")
-cdef Py_ssize_t INCOMING = place_of(StockRow, "incoming")
-cdef Py_ssize_t SAFETY_STOCK = place_of(StockRow, "safety_stock")
-cdef Py_ssize_t VARIANCE = place_of(StockRow, "variance")
-cdef Py_ssize_t OPENED = place_of(StockRow, "opened")
-cdef Py_ssize_t BOOK = place_of(StockRow, "book")
-cdef Py_ssize_t NEWEST = place_of(StockRow, "newest")
-cdef Py_ssize_t COUNTED_AT = place_of(StockRow, "counted_at")
-cdef Py_ssize_t THROUGH = place_of(StockRow, "through")
-cdef Py_ssize_t OWED = place_of(StockRow, "owed")
-cdef Py_ssize_t LATEST = place_of(StockRow, "recent")
-cdef Py_ssize_t LATEST_SIZE = place_of(StockRow, "recent_size")
-cdef Py_ssize_t FIRST_CHUNK = place_of(StockRow, "first_chunk")
-cdef Py_ssize_t FIRST_NEWEST = place_of(StockRow, "first_newest")
-cdef Py_ssize_t NEXT_CHUNK = place_of(StockRow, "next_chunk")
-cdef Py_ssize_t BLOCKS = place_of(StockRow, "blocks")
 cdef long long HISTORY = _HISTORY
+cdef unsigned long long SEED = random.getrandbits(64)
 
 cdef struct Delta:
     Span sku
@@ -74,18 +56,6 @@ cdef struct Delta:
     Span rma
     long long rma_line
     Span disposition
-
-
-cdef struct Units:
-    # What a ledger entry tells of a row.
-    long long on_hand
-    long long reserved
-    long long quality_control
-    long long damaged
-    long long in_transit
-    long long incoming
-    long long safety_stock
-    long long variance
 
 
 cdef dict BUCKET_OF_DISPOSITION = {
@@ -160,6 +130,168 @@ cdef bint read_null(Reader* reader) noexcept nogil:
     return 1
 
 
+cdef struct Place:
+    unsigned long long hash
+    PyObject* row
+
+
+cdef class PackedRows:
+    """The packed stock rows of a partition, found by the bytes of their names.
+
+    The partition has each of them in `live`, and in `changed` where this step changed it: both
+    dictionaries are replaced, never emptied.
+    """
+
+    cdef object _rows
+    cdef dict _live
+    cdef dict _changed
+    cdef long long _step
+    cdef Place* _places
+    cdef Py_ssize_t _mask
+    cdef Py_ssize_t _taken
+
+    def __cinit__(self, rows):
+        self._rows = rows
+        self._places = NULL
+        self._empty(FEWEST)
+
+    def __dealloc__(self):
+        self._let_go()
+        PyMem_Free(self._places)
+
+    cdef void _let_go(self) noexcept:
+        cdef Py_ssize_t at
+        if self._places == NULL:
+            return
+        for at in range(self._mask + 1):
+            Py_XDECREF(self._places[at].row)
+            self._places[at].row = NULL
+
+    cdef int _empty(self, Py_ssize_t number) except -1:
+        self._let_go()
+        PyMem_Free(self._places)
+        self._taken = 0
+        self._places = <Place*>PyMem_Calloc(number, sizeof(Place))
+        if self._places == NULL:
+            raise MemoryError
+        self._mask = number - 1
+        return 0
+
+    cdef int turn_to(self) except -1:
+        """Look whether another step has begun, or the partition has let go of its rows."""
+        if self._rows.live is not self._live:
+            self._live = self._rows.live
+            self._empty(FEWEST)
+        if self._rows.changed is not self._changed:
+            self._changed = self._rows.changed
+            self._step += 1
+        return 0
+
+    cdef PackedStock find(self, Span sku, Span location):
+        """The row, as the partition has it; None where it cannot be packed, or is not there."""
+        cdef unsigned long long hash = hash_of(sku, location)
+        cdef Py_ssize_t at = hash & self._mask
+        cdef PackedStock found
+        while self._places[at].row != NULL:
+            if self._places[at].hash == hash:
+                found = <PackedStock>self._places[at].row
+                if is_named(found, sku, location):
+                    return found if found.is_current else self._packed(sku, location, hash)
+            at = (at + 1) & self._mask
+        return self._packed(sku, location, hash)
+
+    cdef PackedStock _packed(self, Span sku, Span location, unsigned long long hash):
+        cdef str key = _stock_key(sku, location)
+        cdef PackedStock packed
+        if key is None:
+            return None
+        row = self._live.get(key)
+        if row is None:
+            row = self._rows.get(key, StockRow)
+        if type(row) is PackedStock:
+            packed = <PackedStock>row
+        else:
+            packed = pack(row, key)
+            if packed is None:
+                return None
+            self._live[key] = packed
+        packed.step = 0
+        if key in self._changed:
+            self._changed[key] = packed
+            packed.step = self._step
+        self._keep(packed, hash)
+        return packed
+
+    cdef int _keep(self, PackedStock packed, unsigned long long hash) except -1:
+        """Have it found from now on, in place of one that is not current any more."""
+        cdef Py_ssize_t at = hash & self._mask
+        cdef PackedStock known
+        while self._places[at].row != NULL:
+            if self._places[at].hash == hash:
+                known = <PackedStock>self._places[at].row
+                if known.key == packed.key:
+                    Py_INCREF(packed)
+                    self._places[at].row = <PyObject*>packed
+                    Py_DECREF(known)
+                    return 0
+            at = (at + 1) & self._mask
+        Py_INCREF(packed)
+        self._places[at] = Place(hash, <PyObject*>packed)
+        self._taken += 1
+        if 2 * self._taken > self._mask:
+            self._grow()
+        return 0
+
+    cdef int _grow(self) except -1:
+        cdef Py_ssize_t number = self._mask + 1, mask = 2 * number - 1, old, at
+        cdef Place* places = <Place*>PyMem_Calloc(2 * number, sizeof(Place))
+        if places == NULL:
+            raise MemoryError
+        for old in range(number):
+            if self._places[old].row != NULL:
+                at = self._places[old].hash & mask
+                while places[at].row != NULL:
+                    at = (at + 1) & mask
+                places[at] = self._places[old]
+        PyMem_Free(self._places)
+        self._places, self._mask = places, mask
+        return 0
+
+    cdef long long note_change(self, PackedStock row) except -1:
+        """It changes in this step; the bytes that this may add to the step's batch."""
+        if row.step == self._step:
+            return 0
+        # What `put` does with a row that is there and stays.
+        row.step = self._step
+        self._changed[row.key] = row
+        return ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
+
+    cdef object unpack(self, PackedStock packed):
+        """The row as Python has it, which the partition has from now on."""
+        return self._rows.get(packed.key, StockRow)
+
+
+cdef unsigned long long hash_of(Span sku, Span location) noexcept nogil:
+    # FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/, begun where nobody knows, and stirred.
+    cdef unsigned long long hash = SEED
+    cdef Py_ssize_t at
+    for at in range(sku.size):
+        hash = (hash ^ <unsigned char>sku.at[at]) * 1099511628211ULL
+    hash = (hash ^ 124) * 1099511628211ULL
+    for at in range(location.size):
+        hash = (hash ^ <unsigned char>location.at[at]) * 1099511628211ULL
+    return hash ^ (hash >> 32)
+
+
+cdef bint is_named(PackedStock row, Span sku, Span location) noexcept:
+    return (
+        row.name_size == sku.size + 1 + location.size
+        and memcmp(row.name, sku.at, sku.size) == 0
+        and row.name[sku.size] == c"|"
+        and memcmp(row.name + sku.size + 1, location.at, location.size) == 0
+    )
+
+
 cdef class PlainDeltas:
     """Applies the plain ones among a record's movements, and names those that are not.
 
@@ -169,8 +301,7 @@ cdef class PlainDeltas:
     """
 
     cdef object _rows
-    cdef dict _live
-    cdef dict _changed
+    cdef PackedRows _packed
     cdef dict _origins
     cdef Pack _entries
     cdef Text _text
@@ -197,14 +328,17 @@ cdef class PlainDeltas:
         self.taken = self.skipped = 0
 
     def begin(
-        self, bytes value, rows, Pack entries, long long base, long long received, promise_moved
+        self, bytes value, PackedRows packed, Pack entries, long long base, long long received,
+        promise_moved,
     ):
-        """Take a record's movements, which change `rows` from version `base` on.
+        """Take a record's movements, which change the rows of a partition from version `base` on.
 
-        `promise_moved`, if any, is told each row whose promise changes, and its version. Raises ValueError where it holds no array.
+        `promise_moved`, if any, is told of each row whose promise changes: its SKU and location,
+        what it promises now, and its version. Raises ValueError where `value` holds no array.
         """
-        self._rows, self._live, self._changed = rows, rows.live, rows.changed
-        self._origins = rows.position.origins
+        packed.turn_to()
+        self._packed, self._rows = packed, packed._rows
+        self._origins = self._rows.position.origins
         self._entries = entries
         self._promise_moved = promise_moved
         self._value = value
@@ -217,7 +351,7 @@ cdef class PlainDeltas:
 
     def forget(self):
         """Let go of the rows of the last record."""
-        self._rows = self._live = self._changed = self._origins = self._entries = None
+        self._rows = self._packed = self._origins = self._entries = None
         self._promise_moved = self._value = None
         self._element.size = 0
 
@@ -268,105 +402,82 @@ cdef class PlainDeltas:
 
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
-        cdef str key, document = None
-        cdef object row, effective, changes = None
-        cdef Units units
-        cdef long long has, previous, promised, version, size
-        cdef Py_ssize_t bucket
-        cdef bint counts = equals(delta.bucket, b"on_hand", 7)
-        cdef bint was_changed
+        cdef str document = None
+        cdef PackedStock row
+        cdef long long has, previous, promised, version
+        cdef bint counts = equals(delta.bucket, b"on_hand", 7), is_damaged = False
         cdef bint is_new = self._is_new(delta)
         if self._trust_origins and not is_new:
             self.skipped += 1
             return True
-        key = _stock_key(delta)
-        if key is None:
-            return False
-        row = self._changed.get(key)
-        was_changed = row is not None
-        if row is None:
-            row = self._live.get(key)
-        if row is None:
-            row = self._rows.get(key, StockRow)
-        if type(row) is not StockRow or field(row, THROUGH) is not None:
+        row = self._packed.find(delta.sku, delta.location)
+        if row is None or not row.takes_deltas:
             return False
         if delta.is_return:
             document = _return_key(delta)
             if document is None or self._rows.get(document, ReturnRow) is not None:
                 return False
-        if not _read_units(row, &units):
-            return False
         if counts:
-            if delta.effective <= number(row, COUNTED_AT):
+            if delta.effective <= row.counted_at:
                 return False
-            bucket = ON_HAND
-            has = units.on_hand = units.on_hand + delta.quantity
-            changes = self._appended(field(row, LATEST), delta)
-            if changes is None:
-                return False
+            has = row.on_hand + delta.quantity
         else:
-            if equals(delta.bucket, b"damaged", 7):
-                bucket = DAMAGED
-                has = units.damaged = units.damaged + delta.quantity
+            is_damaged = equals(delta.bucket, b"damaged", 7)
+            if is_damaged:
+                has = row.damaged + delta.quantity
             elif equals(delta.bucket, b"quality_control", 15):
-                bucket = QUALITY_CONTROL
-                has = units.quality_control = units.quality_control + delta.quantity
+                has = row.quality_control + delta.quantity
             else:
                 return False
-            if has < 0 or field(row, OWED):
+            if has < 0:
                 return False
+        if not is_countable(has):
+            return False
         if is_new:
             self._absorbed = delta.ordinal
-        if not was_changed:
-            # What `put` does with a row that is there and stays.
-            self._changed[key] = row
-            self._weight += ROW_WEIGHT + len(key) + size_of(field(row, LATEST))
-        version = self._base + self.index
-        previous = number(row, VERSION)
+        self._weight += self._packed.note_change(row)
+        version, previous = self._base + self.index, row.version
         promised = _promise(row) if self._promise_moved is not None else 0
-        effective = delta.effective
-        set_field(row, VERSION, version)
-        set_field(row, BOOK, number(row, BOOK) + 1)
-        if delta.effective > number(row, NEWEST):
-            set_field(row, NEWEST, effective)
+        row.version = version
+        row.book += 1
+        row.newest = max(row.newest, delta.effective)
         if counts:
-            size = number(row, LATEST_SIZE) + 1
-            set_field(row, LATEST, changes)
-            set_field(row, LATEST_SIZE, size)
-            if size >= self._full:
-                self._file_recent(row, key)
-        set_field(row, bucket, has)
+            row.on_hand = has
+            self._append(row, delta)
+        elif is_damaged:
+            row.damaged = has
+        else:
+            row.quality_control = has
         if document is not None:
             self._rows.put(document, _return_row(delta, version))
-        self._tell(delta, &units, version, previous, counts)
-        if self._promise_moved is not None and _promise(row) != promised:
-            self._promise_moved(row, version)
+        self._tell(delta, row, version, previous, counts)
+        has = _promise(row)
+        if row.recent_size >= self._full:
+            self._file_recent(row)
+        if self._promise_moved is not None and has != promised:
+            self._promise_moved(text_of(delta.sku), text_of(delta.location), has, version)
         self.taken += 1
         return True
 
-    cdef int _file_recent(self, row, str key) except -1:
+    cdef int _file_recent(self, PackedStock row) except -1:
         """What `models.stock.file_recent` does; where older rows have to go, that does it."""
-        cdef long long first = number(row, FIRST_CHUNK), last = number(row, NEXT_CHUNK)
-        cdef bint may_be_old = number(row, FIRST_NEWEST) < number(row, NEWEST) - HISTORY
-        cdef bint are_many = last + 1 - first > self._most_chunks
-        if field(row, BLOCKS) or are_many or (first < last and may_be_old):
-            file_recent(self._rows, row)
+        cdef bint may_be_old = row.first_newest < row.newest - HISTORY
+        cdef bint are_many = row.next_chunk + 1 - row.first_chunk > self._most_chunks
+        if row.has_sums or are_many or (row.first_chunk < row.next_chunk and may_be_old):
+            file_recent(self._rows, self._packed.unpack(row))
             return 0
-        filed = HistoryRow(version=field(row, VERSION), links=field(row, LATEST))
-        self._rows.put(f"history{key[5:]}|{last}", filed)
-        set_field(row, NEXT_CHUNK, last + 1)
-        set_field(row, LATEST, NO_CHANGES)
-        set_field(row, LATEST_SIZE, 0)
+        filed = HistoryRow(version=row.version, links=changes_of(row))
+        self._rows.put(f"history{row.key[5:]}|{row.next_chunk}", filed)
+        row.next_chunk += 1
+        row.recent_bytes, row.recent_size = 1, 0
         return 0
 
-    cdef object _appended(self, kept, Delta* delta):
-        """What `models.stock.appended` gives; None where that has to change the form."""
+    cdef int _append(self, PackedStock row, Delta* delta) except -1:
+        """Keep the change, as `models.stock.appended` does."""
         cdef Text text = self._text
-        cdef Py_buffer held
-        cdef Py_ssize_t before
-        cdef char* at
-        cdef bytes written
         text.size = 0
+        if row.recent_bytes > 1:
+            text.put_one(c",")
         text.put_one(c"[")
         text.put_integer(delta.effective)
         text.put_one(c",")
@@ -377,23 +488,10 @@ cdef class PlainDeltas:
         text.put_integer(delta.epoch)
         text.put_one(c",")
         text.put_integer(delta.sequence)
-        text.put(b"]]", 2)
-        PyObject_GetBuffer(kept, &held, PyBUF_SIMPLE)
-        try:
-            at = <char*>held.buf
-            before = held.len - 1
-            if before < 1 or (before > 1 and at[1] != c"["):
-                return None
-            written = PyBytes_FromStringAndSize(NULL, before + (before > 1) + text.size)
-            memcpy(PyBytes_AS_STRING(written), at, before)
-        finally:
-            PyBuffer_Release(&held)
-        at = PyBytes_AS_STRING(written) + before
-        if before > 1:
-            at[0] = c","
-            at += 1
-        memcpy(at, text.start, text.size)
-        return Raw(written)
+        text.put_one(c"]")
+        put_recent(row, text.start, text.size)
+        row.recent_size += 1
+        return 0
 
     cdef bint _is_new(self, Delta* delta) except -1:
         cdef long long stream = (delta.topic << 16) | delta.partition
@@ -410,7 +508,7 @@ cdef class PlainDeltas:
         return 0
 
     cdef int _tell(
-        self, Delta* delta, Units* units, long long version, long long previous, bint counts
+        self, Delta* delta, PackedStock row, long long version, long long previous, bint counts
     ) except -1:
         """The ledger entry of a delta that was applied."""
         cdef Text entry = self._entries.next()
@@ -433,62 +531,46 @@ cdef class PlainDeltas:
             entry.put(b"},", 2)
         else:
             entry.put(b",{},", 4)
-        entry.put_integer(units.on_hand)
+        entry.put_integer(row.on_hand)
         entry.put_one(c",")
-        entry.put_integer(units.reserved)
+        entry.put_integer(row.reserved)
         entry.put_one(c",")
-        entry.put_integer(units.quality_control)
+        entry.put_integer(row.quality_control)
         entry.put_one(c",")
-        entry.put_integer(units.damaged)
+        entry.put_integer(row.damaged)
         entry.put_one(c",")
-        entry.put_integer(units.in_transit)
+        entry.put_integer(row.in_transit)
         entry.put_one(c",")
-        entry.put_integer(units.incoming)
+        entry.put_integer(row.incoming)
         entry.put_one(c",")
-        entry.put_integer(units.safety_stock)
+        entry.put_integer(row.safety_stock)
         entry.put_one(c",")
-        entry.put_integer(units.variance)
+        entry.put_integer(row.variance)
         entry.put_one(c",")
         entry.put_span(self._element)
         return entry.put(b",[]]", 4)
 
 
-cdef bint _read_units(row, Units* units) except -1:
-    """Whether they can all be counted on with."""
-    units.on_hand, units.reserved = number(row, ON_HAND), number(row, RESERVED)
-    units.quality_control, units.damaged = number(row, QUALITY_CONTROL), number(row, DAMAGED)
-    units.in_transit, units.incoming = number(row, IN_TRANSIT), number(row, INCOMING)
-    units.safety_stock, units.variance = number(row, SAFETY_STOCK), number(row, VARIANCE)
-    return (
-        is_small(units.on_hand) and is_small(units.reserved)
-        and is_small(units.quality_control) and is_small(units.damaged)
-        and is_small(units.in_transit) and is_small(units.incoming)
-        and is_small(units.safety_stock) and is_small(units.variance)
-    )
-
-
-cdef long long _promise(row) except? -1:
+cdef long long _promise(PackedStock row) noexcept nogil:
     """What `models.stock.StockRow.promise` gives."""
-    cdef long long on_hand = number(row, ON_HAND), reserved = number(row, RESERVED)
-    if field(row, OPENED) is not True:
+    if not row.opened:
         return 0
-    return max(0, on_hand - reserved - number(row, SAFETY_STOCK)) - max(
-        0, reserved - max(0, on_hand)
+    return max(0, row.on_hand - row.reserved - row.safety_stock) - max(
+        0, row.reserved - max(0, row.on_hand)
     )
 
 
-cdef str _stock_key(Delta* delta):
+cdef str _stock_key(Span sku, Span location):
     """What `models.rows.stock_key` gives; None where a part of it needs to be escaped."""
-    cdef Py_ssize_t sku = delta.sku.size, location = delta.location.size
     cdef char* at
-    if not sku or not _is_whole(delta.sku) or not _is_whole(delta.location):
+    if not sku.size or not _is_whole(sku) or not _is_whole(location):
         return None
-    key = PyUnicode_New(7 + sku + location, 127)
+    key = PyUnicode_New(7 + sku.size + location.size, 127)
     at = <char*>PyUnicode_DATA(key)
     memcpy(at, <const char*>b"stock|", 6)
-    memcpy(at + 6, delta.sku.at, sku)
-    at[6 + sku] = c"|"
-    memcpy(at + 7 + sku, delta.location.at, location)
+    memcpy(at + 6, sku.at, sku.size)
+    at[6 + sku.size] = c"|"
+    memcpy(at + 7 + sku.size, location.at, location.size)
     return <str>key
 
 

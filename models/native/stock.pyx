@@ -1,20 +1,35 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-# Stock rows and their history as they stand in their log: what `models.rows.encode` makes of them, to the byte.
+# Stock rows with their numbers side by side, and as they stand in their log.
+#
+# A row as Python has it is dozens of objects in as many places of memory, and most of the time of
+# a movement went by waiting for them. What is written is what `models.rows.encode` makes of the row
+# as Python has it, to the byte.
 
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
+from libc.string cimport memcpy
 
-from models.native.slots cimport field, holds, is_small, number, place_of
+from models.native.slots cimport field, holds, number, place_of, set_field
 from models.native.text cimport Text
 
+import msgspec
+
 from models import rows
-from models.stock import KNOWN, UNKNOWN, HistoryRow, StockRow
+from models.rows import stock_key
+from models.stock import KNOWN, NEVER, NO_CHANGES, UNKNOWN, HistoryRow, StockRow
 
 cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
     void* PyUnicode_DATA(object text)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
+cdef object Raw = msgspec.Raw
+cdef object encode = msgspec.json.Encoder().encode
 cdef object write_generally = rows.encode
+cdef Py_ssize_t PREFIX = len("stock|")
 
 cdef list _fields = list(StockRow.__struct_fields__)
 cdef tuple _defaults = StockRow.__struct_defaults__
@@ -57,13 +72,13 @@ if list(_default_of) != [
 ]:
     raise ImportError("the fields of a stock row are others than those compiled")
 
+cdef list _names = [name.encode() for name in _default_of]
+
 for _place, (_name, _value) in enumerate(_default_of.items()):
     _optional[_place] = place_of(StockRow, _name)
     _default[_place] = <PyObject*>_value
 
 cdef Py_ssize_t VERSION = place_of(StockRow, "version")
-cdef Py_ssize_t SKU = place_of(StockRow, "sku")
-cdef Py_ssize_t LOCATION = place_of(StockRow, "location")
 cdef Py_ssize_t ON_HAND = place_of(StockRow, "on_hand")
 cdef Py_ssize_t RESERVED = place_of(StockRow, "reserved")
 cdef Py_ssize_t QUALITY_CONTROL = place_of(StockRow, "quality_control")
@@ -79,18 +94,156 @@ cdef Py_ssize_t HISTORY_LINKS = place_of(HistoryRow, "links")
 
 cdef bytes STATUS_KNOWN = b'"status":"%s"' % KNOWN.encode()
 cdef bytes STATUS_UNKNOWN = b'"status":"%s"' % UNKNOWN.encode()
+cdef long long BEFORE_ALL = NEVER
 cdef long long FIRST_DAY = 0
 cdef long long LAST_DAY = 253402300800 * 1000000
 cdef Text _text = Text()
 
 
+@cython.final
+@cython.no_gc
+cdef class PackedStock:
+    """A stock row, its numbers side by side; the row that it was made of is its own from then on.
+
+    `is_current`: it is what its partition has; no longer once it was unpacked.
+    """
+
+    def __cinit__(self):
+        self.recent = NULL
+
+    def __dealloc__(self):
+        PyMem_Free(self.recent)
+
+    def unpacked(self):
+        """The row as Python has it, which is current from now on."""
+        self.is_current = False
+        return _unpacked(self)
+
+
+cdef PackedStock pack(row, str key):
+    """None where a row cannot be counted on with, or is no stock row."""
+    cdef PackedStock packed
+    cdef Py_ssize_t size
+    if type(row) is not StockRow or not PyUnicode_IS_COMPACT_ASCII(key):
+        return None
+    packed = PackedStock.__new__(PackedStock)
+    packed.key, packed.row = key, row
+    packed.version, packed.book = number(row, VERSION), number(row, BOOK)
+    packed.newest = number(row, NEWEST)
+    packed.on_hand, packed.reserved = number(row, ON_HAND), number(row, RESERVED)
+    packed.quality_control, packed.damaged = number(row, QUALITY_CONTROL), number(row, DAMAGED)
+    packed.in_transit, packed.incoming = number(row, IN_TRANSIT), number(row, INCOMING)
+    packed.safety_stock = number(row, SAFETY_STOCK)
+    packed.variance = number(row, _optional[VARIANCE])
+    if not (
+        is_countable(packed.on_hand) and is_countable(packed.reserved)
+        and is_countable(packed.quality_control) and is_countable(packed.damaged)
+        and is_countable(packed.in_transit) and is_countable(packed.incoming)
+        and is_countable(packed.safety_stock) and is_countable(packed.variance)
+        and is_countable(packed.version) and is_countable(packed.book)
+    ):
+        return None
+    packed.opened = field(row, _optional[OPENED]) is True
+    packed.counted_at = number(row, _optional[COUNTED_AT])
+    packed.recent_size = number(row, _optional[LATEST_SIZE])
+    packed.first_chunk = number(row, _optional[FIRST_CHUNK])
+    packed.first_newest = number(row, _optional[FIRST_NEWEST])
+    packed.next_chunk = number(row, _optional[NEXT_CHUNK])
+    packed.has_sums = bool(field(row, _optional[BLOCKS]))
+    packed.takes_deltas = field(row, _optional[THROUGH]) is None and not field(row, _optional[OWED])
+    if not _take_recent(packed, field(row, _optional[LATEST])):
+        return None
+    packed.names = b',"sku":%b,"location":%b' % (encode(row.sku), encode(row.location))
+    packed.before_recent = _told(row, COUNT_STARTED, LATEST)
+    packed.after_chunks = _told(row, BLOCKS, OPTIONAL)
+    size = packed.name_size = PyUnicode_GET_LENGTH(key) - PREFIX
+    packed.name = <const char*>PyUnicode_DATA(key) + PREFIX
+    if 0 < size <= <Py_ssize_t>sizeof(packed.short_name):
+        memcpy(packed.short_name, packed.name, size)
+        packed.name = packed.short_name
+    packed.is_current = True
+    return packed
+
+
+cdef bint _take_recent(PackedStock packed, kept) except -1:
+    """Take the row's last changes, without the end of their array; whether they are in one."""
+    cdef Py_buffer held
+    cdef const char* at
+    PyObject_GetBuffer(kept, &held, PyBUF_SIMPLE)
+    try:
+        at = <const char*>held.buf
+        if held.len < 2 or (held.len > 2 and at[1] != c"["):
+            return False
+        packed.recent_bytes = 0
+        put_recent(packed, at, held.len - 1)
+        return True
+    finally:
+        PyBuffer_Release(&held)
+
+
+cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except -1:
+    """Append to the text of the last changes."""
+    cdef Py_ssize_t room = packed.recent_bytes + size
+    cdef char* recent
+    if room > packed.room:
+        room = max(room, 256, 2 * packed.room)
+        recent = <char*>PyMem_Realloc(packed.recent, room)
+        if recent == NULL:
+            raise MemoryError
+        packed.recent, packed.room = recent, room
+    memcpy(packed.recent + packed.recent_bytes, at, size)
+    packed.recent_bytes += size
+    return 0
+
+
+cdef object changes_of(PackedStock packed):
+    """The last changes as a row has them."""
+    if packed.recent_bytes == 1:
+        return NO_CHANGES
+    put_recent(packed, b"]", 1)
+    packed.recent_bytes -= 1
+    return Raw(PyBytes_FromStringAndSize(packed.recent, packed.recent_bytes + 1))
+
+
+cdef object _unpacked(PackedStock packed):
+    row = packed.row
+    set_field(row, VERSION, packed.version)
+    set_field(row, BOOK, packed.book)
+    set_field(row, NEWEST, packed.newest)
+    set_field(row, ON_HAND, packed.on_hand)
+    set_field(row, QUALITY_CONTROL, packed.quality_control)
+    set_field(row, DAMAGED, packed.damaged)
+    set_field(row, _optional[LATEST], changes_of(packed))
+    set_field(row, _optional[LATEST_SIZE], packed.recent_size)
+    set_field(row, _optional[NEXT_CHUNK], packed.next_chunk)
+    return row
+
+
+cdef bytes _told(row, int first, int end):
+    """The optional fields from `first` to before `end` that have no default, as they are written."""
+    cdef int one
+    cdef bytes told = b""
+    for one in range(first, end):
+        if holds(row, _optional[one], _default[one]) or (one == OWED and not field(row, _optional[one])):
+            continue
+        told += b',"%b":%b' % (_names[one], encode(field(row, _optional[one])))
+    return told
+
+
 def write_stock(row):
-    """The value of a stock row; what has a form that is not foreseen here goes the general way."""
+    """The value of a stock row, packed or not; what is not foreseen here goes the general way."""
     cdef Text text = _text
+    cdef PackedStock packed
+    if type(row) is PackedStock:
+        packed = <PackedStock>row
+    else:
+        packed = pack(row, stock_key(row.sku, row.location))
+        if packed is None:
+            return write_generally(row)
     text.size = 0
-    if _write(text, row):
+    if _write(text, packed):
         return text.taken()
-    return write_generally(row)
+    return write_generally(_unpacked(packed))
 
 
 def write_history(row):
@@ -105,39 +258,31 @@ def write_history(row):
     return text.taken()
 
 
-cdef bint _write(Text text, row) except -1:
-    cdef long long on_hand = number(row, ON_HAND), reserved = number(row, RESERVED)
-    cdef long long safety = number(row, SAFETY_STOCK), newest = number(row, NEWEST)
+cdef bint _write(Text text, PackedStock row) except -1:
     cdef long long available = 0, shortfall = 0
-    cdef bint opened = field(row, _optional[OPENED]) is True
-    if not FIRST_DAY <= newest < LAST_DAY or not _has_defaults(row) or not _is_countable(row):
+    if not FIRST_DAY <= row.newest < LAST_DAY:
         return False
-    if opened:
-        available = on_hand - reserved - safety
-    if reserved > 0:
-        shortfall = max(0, reserved - max(0, on_hand))
+    if row.opened:
+        available = row.on_hand - row.reserved - row.safety_stock
+    if row.reserved > 0:
+        shortfall = max(0, row.reserved - max(0, row.on_hand))
     text.put(b'{"version":', 11)
-    text.put_integer(number(row, VERSION))
-    text.put(b',"sku":', 7)
-    if not _put_text(text, field(row, SKU)):
-        return False
-    text.put(b',"location":', 12)
-    if not _put_text(text, field(row, LOCATION)):
-        return False
+    text.put_integer(row.version)
+    text.put(row.names, len(row.names))
     text.put(b',"on_hand":', 11)
-    text.put_integer(on_hand)
+    text.put_integer(row.on_hand)
     text.put(b',"reserved":', 12)
-    text.put_integer(reserved)
+    text.put_integer(row.reserved)
     text.put(b',"quality_control":', 19)
-    text.put_integer(number(row, QUALITY_CONTROL))
+    text.put_integer(row.quality_control)
     text.put(b',"damaged":', 11)
-    text.put_integer(number(row, DAMAGED))
+    text.put_integer(row.damaged)
     text.put(b',"in_transit":', 14)
-    text.put_integer(number(row, IN_TRANSIT))
+    text.put_integer(row.in_transit)
     text.put(b',"incoming":', 12)
-    text.put_integer(number(row, INCOMING))
+    text.put_integer(row.incoming)
     text.put(b',"safety_stock":', 16)
-    text.put_integer(safety)
+    text.put_integer(row.safety_stock)
     text.put(b',"available":', 13)
     text.put_integer(available)
     text.put(b',"available_to_sell":', 21)
@@ -145,93 +290,39 @@ cdef bint _write(Text text, row) except -1:
     text.put(b',"shortfall":', 13)
     text.put_integer(shortfall)
     text.put_one(c",")
-    if opened:
+    if row.opened:
         text.put(STATUS_KNOWN, len(STATUS_KNOWN))
     else:
         text.put(STATUS_UNKNOWN, len(STATUS_UNKNOWN))
     text.put(b',"as_of":"', 10)
-    _put_time(text, newest)
+    _put_time(text, row.newest)
     text.put(b'","book":', 9)
-    text.put_integer(number(row, BOOK))
+    text.put_integer(row.book)
     text.put(b',"newest":', 10)
-    text.put_integer(newest)
-    if opened:
+    text.put_integer(row.newest)
+    if row.opened:
         text.put(b',"opened":true', 14)
-    _put_optional(text, row, COUNT_STARTED, b',"count_started":', 17)
-    _put_optional(text, row, COUNTED_AT, b',"counted_at":', 14)
-    if not _put_counted_by(text, row):
-        return False
-    _put_optional(text, row, COUNTED, b',"counted":', 11)
-    if not holds(row, _optional[COUNT], _default[COUNT]):
-        text.put(b',"count":', 9)
-        if not _put_text(text, field(row, _optional[COUNT])):
-            return False
-    _put_optional(text, row, VARIANCE, b',"variance":', 12)
-    if not holds(row, _optional[LATEST], _default[LATEST]):
+    text.put(row.before_recent, len(row.before_recent))
+    if row.recent_bytes > 1:
         text.put(b',"recent":', 10)
-        text.put_buffer(field(row, _optional[LATEST]))
-    _put_optional(text, row, LATEST_SIZE, b',"recent_size":', 15)
-    _put_optional(text, row, FIRST_CHUNK, b',"first_chunk":', 15)
-    _put_optional(text, row, FIRST_NEWEST, b',"first_newest":', 16)
-    _put_optional(text, row, NEXT_CHUNK, b',"next_chunk":', 14)
+        text.put(row.recent, row.recent_bytes)
+        text.put_one(c"]")
+    _put_unless(text, b',"recent_size":', 15, row.recent_size, 0)
+    _put_unless(text, b',"first_chunk":', 15, row.first_chunk, 0)
+    _put_unless(text, b',"first_newest":', 16, row.first_newest, BEFORE_ALL)
+    _put_unless(text, b',"next_chunk":', 14, row.next_chunk, 0)
+    text.put(row.after_chunks, len(row.after_chunks))
     text.put_one(c"}")
     return True
 
 
-cdef bint _is_countable(row) except -1:
-    return (
-        is_small(number(row, ON_HAND)) and is_small(number(row, RESERVED))
-        and is_small(number(row, QUALITY_CONTROL)) and is_small(number(row, DAMAGED))
-        and is_small(number(row, IN_TRANSIT)) and is_small(number(row, INCOMING))
-        and is_small(number(row, SAFETY_STOCK)) and is_small(number(row, _optional[VARIANCE]))
-        and is_small(number(row, _optional[COUNTED]))
-    )
-
-
-cdef bint _has_defaults(row) except -1:
-    """Whether the fields that hardly any row uses are not used."""
-    cdef int one
-    for one in (THROUGH, PICKED, SAFETY_AT, SUMMED, FORGOTTEN):
-        if not holds(row, _optional[one], _default[one]):
-            return False
-    return not field(row, _optional[OWED]) and not field(row, _optional[BLOCKS])
-
-
-cdef int _put_optional(Text text, row, int one, const char* name, Py_ssize_t size) except -1:
-    if not holds(row, _optional[one], _default[one]):
+cdef int _put_unless(
+    Text text, const char* name, Py_ssize_t size, long long number, long long default
+) except -1:
+    if number != default:
         text.put(name, size)
-        text.put_integer(number(row, _optional[one]))
+        text.put_integer(number)
     return 0
-
-
-cdef bint _put_counted_by(Text text, row) except -1:
-    by = field(row, _optional[COUNTED_BY])
-    if by is None:
-        return True
-    text.put(b',"counted_by":[', 15)
-    if not _put_text(text, by[0]):
-        return False
-    text.put_one(c",")
-    text.put_integer(<long long>by[1])
-    text.put_one(c",")
-    text.put_integer(<long long>by[2])
-    text.put_one(c"]")
-    return True
-
-
-cdef bint _put_text(Text text, value) except -1:
-    """A string of printable ASCII without quotes and escapes; False for any other."""
-    cdef const char* at
-    cdef Py_ssize_t size, place
-    if not PyUnicode_IS_COMPACT_ASCII(value):
-        return False
-    at, size = <const char*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value)
-    for place in range(size):
-        if at[place] < 0x20 or at[place] == 0x7F or at[place] == c'"' or at[place] == c"\\":
-            return False
-    text.put_one(c'"')
-    text.put(at, size)
-    return text.put_one(c'"') == 0
 
 
 cdef int _put_time(Text text, long long instant) except -1:

@@ -11,7 +11,7 @@ from itertools import islice, repeat
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
-from models.rows import Deleted, Document, Row
+from models.rows import Deleted, Document, Packed, Row
 from runtime.batches import NO_HEADERS
 from runtime.batches import Record as Appended
 from streams.engine.deletes import Deletes, tombstone
@@ -102,9 +102,10 @@ class Partition:
     def __init__(self, number: int) -> None:
         self.number = number
         self.encoded: dict[str, bytes] = {}
-        self.live: dict[str, Row] = {}
-        self.changed: dict[str, Row] = {}
-        self._writers: dict[type[Row], Callable[[Any], bytes]] = {}
+        self.live: dict[str, Row | Packed] = {}
+        self.changed: dict[str, Row | Packed] = {}
+        self._packed: type[Packed] | None = None
+        self._writers: dict[type[Row | Packed], Callable[[Any], bytes]] = {}
         self._deleted: dict[str, None] = {}
         self._filed: list[tuple[str, Row]] = []
         self.position = Position(version=-1, partition=number)
@@ -130,7 +131,11 @@ class Partition:
         """From now on documents are forgotten so many days of `topic`'s time after a change."""
         self.documents = Documents(topic, kinds, days, self.encoded)
 
-    def write_by(self, kind: type[R], writer: Callable[[R], bytes]) -> None:
+    def pack_as(self, kind: type[Packed]) -> None:
+        """Rows may be kept as a `kind`, which gives way to its row where one is asked for."""
+        self._packed = kind
+
+    def write_by(self, kind: type[Row | Packed], writer: Callable[[Any], bytes]) -> None:
         """Rows of a kind are encoded by `writer`, with the same result as in general."""
         self._writers[kind] = writer
 
@@ -142,10 +147,21 @@ class Partition:
             if value is None:
                 return None
             row = self.live[key] = rows.decode(value, kind)
+        if type(row) is self._packed:
+            row = self._unpack(key, row)
         return row if type(row) is kind else None
+
+    def _unpack(self, key: str, packed: Packed) -> Row:
+        row = self.live[key] = packed.unpacked()
+        if key in self.changed:
+            self.changed[key] = row
+        return row
 
     def put(self, key: str, row: Row) -> None:
         """Change the row of `key` in this step."""
+        before = self.live.get(key)
+        if type(before) is self._packed:
+            before.unpacked()
         self.live[key] = row
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]
@@ -175,9 +191,9 @@ class Partition:
             if key not in self.changed and key not in self.live and key not in self.encoded
         ]
         gone = [
-            (key, self.live[key].version)
+            (key, row.version)
             for key in self._deleted
-            if type(self.live[key]) is Deleted
+            if isinstance(row := self.live[key], Deleted)
         ]
         last = self._last_of(writer, partitions, len(values) + len(forgotten))
         keys, filed = list(self.changed), self._filed
@@ -226,8 +242,7 @@ class Partition:
 
     def undo(self) -> None:
         """Forget what was computed since the last acknowledged step."""
-        self.live.clear()
-        self.changed.clear()
+        self.live, self.changed = {}, {}
         self._unacked.clear()
         self._deleted.clear()
         self._filed.clear()

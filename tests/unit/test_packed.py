@@ -1,0 +1,119 @@
+"""Packed rows give way to the rows they stand for, wherever anything else touches those."""
+
+import json
+from itertools import product
+from random import Random
+
+import pytest
+
+from local import native
+from models import rows
+from models.rows import stock_key
+from models.stock import StockRow, empty
+from streams.engine import partition as partitions
+from tests import builders as b
+from tests.both import Both
+from tests.pipeline import Pipeline, received, topic_of
+
+KEY = stock_key("S", "17")
+
+
+@pytest.fixture(autouse=True)
+def compiled():
+    lacking = native.lacking()
+    if lacking:
+        pytest.skip(lacking)
+
+
+def append(both, event):
+    both.append(topic_of(event), event["source"], json.dumps(event).encode(), received(event))
+
+
+def at(number):
+    return f"{9 + number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}"
+
+
+def test_rows_of_all_names_are_found():
+    both = Both()
+    both.open("p")
+    skus = ["S" * size for size in (1, 2, 15, 29, 30, 31, 32, 60)]
+    locations = [str(number) for number in range(40)] + ["L" * 25]
+    names = list(product(skus, locations)) * 2
+    Random(1).shuffle(names)
+    for sequence, (sku, location) in enumerate(names, start=2):
+        append(both, b.sale("p", sequence, at(sequence), sku=sku, location=location))
+    both.run(150)
+    assert both.agree()
+    assert both.taken()[1] >= len(names) // 2
+
+
+@pytest.mark.parametrize("limit", [1, 3, 40])
+@pytest.mark.parametrize("most", [0, 3, partitions.MAX_LIVE])
+def test_what_is_plain_and_what_is_not_take_turns(monkeypatch, limit, most):
+    monkeypatch.setattr(partitions, "MAX_LIVE", most)
+    both, dice = Both(), Random(limit)
+    both.open("p")
+    for sequence in range(2, 300):
+        sku = dice.choice(["S", "T", "U", "V", "W"])
+        when = at(sequence)
+        append(both, b.sale("p", sequence, when, sku=sku))
+        if dice.random() < 0.2:
+            append(both, b.count("p-hh", sequence, at(sequence // 4), dice.randrange(90), sku=sku))
+        if dice.random() < 0.2:
+            append(both, b.safety_stock("p-wms", sequence, when, dice.randrange(9), sku=sku))
+    both.run(limit)
+    assert both.agree()
+    assert both.taken()[1] > 150
+
+
+def sold(pipeline, sequence):
+    pipeline.send(b.sale("p", sequence, at(sequence)))
+
+
+@pytest.fixture
+def pipeline():
+    pipeline = Pipeline(partitions=1)
+    pipeline.send(b.receipt("p-wms", 1, "08:00", 500), b.sale("p", 1, "08:00"))
+    sold(pipeline, 2)
+    return pipeline
+
+
+@pytest.fixture
+def partition(pipeline):
+    return pipeline.state["inventory", 0]
+
+
+def test_a_row_that_is_asked_for_is_a_row_again(pipeline, partition):
+    assert not isinstance(partition.live[KEY], StockRow)
+    row = partition.get(KEY, StockRow)
+    assert row is partition.live[KEY]
+    assert rows.encode(row) == partition.encoded[KEY]
+    assert (row.on_hand, row.book, row.recent_size) == (498, 3, 3)
+
+
+def test_a_row_that_is_put_unasked_is_what_counts(pipeline, partition):
+    partition.put(KEY, empty("S", "17", 7, 0))
+    sold(pipeline, 3)
+    assert pipeline.stock_row().on_hand == -1
+
+
+def test_a_step_that_is_undone_has_changed_nothing(pipeline, partition):
+    kept = dict(partition.encoded)
+    inputs = partition.position.offsets.copy()
+    acknowledge = partition.acknowledge
+    partition.acknowledge = lambda batch: None
+    sold(pipeline, 3)
+    assert partition.encoded == kept
+    partition.undo()
+    partition.acknowledge = acknowledge
+    assert partition.position.offsets == inputs
+    pipeline.run()
+    assert (pipeline.stock_row().on_hand, pipeline.stock_row().book) == (497, 4)
+
+
+def test_a_stage_that_is_opened_again_goes_on_with_rows_that_are_packed(pipeline, partition):
+    pipeline.inventory.opened(partition)
+    sold(pipeline, 3)
+    sold(pipeline, 4)
+    assert (pipeline.stock_row().on_hand, pipeline.stock_row().book) == (496, 5)
+    assert pipeline.inventory._plain.taken == 4
