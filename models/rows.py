@@ -58,6 +58,9 @@ class Deleted(Row):
 class Packed(Protocol):
     """A row in another form, in the row's place for as long as nobody asks for it."""
 
+    is_document: ClassVar[bool]
+    is_filed: ClassVar[bool]
+
     def unpacked(self) -> Row:
         """The row, in whose place this must not be any more."""
 

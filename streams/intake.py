@@ -1,5 +1,6 @@
 """Intake: decode, dedupe per source, order, normalize; movements keyed by SKU come out."""
 
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -31,7 +32,7 @@ from models.events import Control, SourceEvent, pos, service, warehouse
 from models.events.pos import SaleCompleted, SaleVoided
 from models.instants import MILLISECOND, from_datetime
 from models.movements import UNSEQUENCED, ordinal
-from models.native import PlainEvents
+from models.native import PackedSource, PlainEvents, Written, write_source
 from models.normalization import Place, closing, content_hash, normalize, voided
 from models.outcomes import Arrival, Code
 from models.reading import Held, Reading, ReadLine, read
@@ -112,6 +113,9 @@ class Intake:
         kinds = {"announced": announcements.AnnouncedRow}
         days = self._routing.document_days
         partition.keep_documents(topics.WAREHOUSE_RECEIPTS, kinds, days)
+        if self._plain:
+            partition.keep_packed(PackedSource, write_source)
+            partition.keep_packed(Written, attrgetter("value"))
         self._holding[partition.number] = Holding(partition, self._routing)
         for topic in self.inputs:
             offsets = partition.position.reference.get(topic, {})

@@ -96,8 +96,7 @@ class Inventory:
         partition.keep_documents(self.inputs[0], _DOCUMENTS, self._routing.document_days)
         if self._plain is not None:
             self._packed[partition.number] = PackedRows(partition)
-            partition.pack_as(PackedStock)
-            partition.write_by(PackedStock, write_stock)
+            partition.keep_packed(PackedStock, write_stock)
             partition.write_by(StockRow, write_stock)
             partition.write_by(HistoryRow, write_history)
         self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)

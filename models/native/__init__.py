@@ -8,22 +8,27 @@ try:
     from models.native.intake import PlainEvents, placed
     from models.native.inventory import PackedRows, PlainDeltas
     from models.native.ledger import heads
+    from models.native.sources import PackedSource, write_source
     from models.native.stock import PackedStock, write_history, write_stock
-    from models.native.text import Pack
+    from models.native.text import Pack, Written
 except ImportError:
-    Pack = PackedRows = PackedStock = None  # type: ignore[assignment,misc]
-    PlainDeltas = PlainEvents = None  # type: ignore[assignment,misc]
-    heads = newest_stock = placed = write_history = write_stock = None  # type: ignore[assignment]
+    Pack = PackedRows = PackedSource = PackedStock = None  # type: ignore[assignment,misc]
+    PlainDeltas = PlainEvents = Written = None  # type: ignore[assignment,misc]
+    heads = newest_stock = placed = None  # type: ignore[assignment]
+    write_history = write_source = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
     "PackedRows",
+    "PackedSource",
     "PackedStock",
     "PlainDeltas",
     "PlainEvents",
+    "Written",
     "heads",
     "newest_stock",
     "placed",
     "write_history",
+    "write_source",
     "write_stock",
 ]

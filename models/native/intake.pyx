@@ -9,7 +9,6 @@
 
 from typing import get_args
 
-import msgspec
 import xxhash
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
@@ -26,12 +25,13 @@ cdef extern from "Python.h":
 
 from models.native.placing cimport partition_of
 from models.native.slots cimport field, is_small, number, place_of, set_field
+from models.native.sources cimport PackedSource, pack
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
 
 from models import arrival, topics
-from models.arrival import Epoch, SourceRow, file_hashes, source_key, visit
+from models.arrival import SourceRow, source_key, visit
 from models.clock import FUTURE, corrected, observe
 from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
 from models.events import MAX_LINES, MAX_QUANTITY, pos, returns, warehouse
@@ -40,7 +40,6 @@ from models.normalization import number_of
 from models.rows import PLACE_BITS as _PLACE_BITS
 
 cdef object hash_of = xxhash.xxh3_64_intdigest
-cdef object Raw = msgspec.Raw
 
 cdef Py_ssize_t MOST_LINES = MAX_LINES
 cdef long long HIGHEST_LINE = MAX_LINE
@@ -53,19 +52,8 @@ cdef long long TOO_FAR = FUTURE
 cdef int INDEX_BITS = _INDEX_BITS
 cdef int PLACE_BITS = _PLACE_BITS
 
-cdef Py_ssize_t VERSION = place_of(SourceRow, "version")
-cdef Py_ssize_t NOW = place_of(SourceRow, "now")
-cdef Py_ssize_t NEWEST = place_of(SourceRow, "newest")
 cdef Py_ssize_t SKEW = place_of(SourceRow, "skew")
-cdef Py_ssize_t OPENED = place_of(SourceRow, "opened")
-cdef Py_ssize_t HELD = place_of(SourceRow, "held")
-cdef Py_ssize_t EPOCHS = place_of(SourceRow, "epochs")
 cdef Py_ssize_t LOCATIONS = place_of(SourceRow, "locations")
-cdef Py_ssize_t EPOCH = place_of(Epoch, "epoch")
-cdef Py_ssize_t LAST = place_of(Epoch, "last")
-cdef Py_ssize_t RECENT = place_of(Epoch, "recent")
-cdef Py_ssize_t SOLD = place_of(Epoch, "sold")
-cdef Py_ssize_t UNITS = place_of(Epoch, "units")
 
 cdef struct Record:
     # As whoever has fetched them gives many at once, in a buffer of this layout.
@@ -196,6 +184,66 @@ cdef dict KINDS = {
 }
 
 
+cdef class Sources:
+    """The packed sources of one topic in a partition, by the bytes of their names.
+
+    The partition has each of them in `live`, and in `changed` where this step changed it: both
+    dictionaries are replaced, never emptied.
+    """
+
+    cdef object _rows
+    cdef str _topic
+    cdef dict _live
+    cdef dict _changed
+    cdef dict _packed
+    cdef long long _step
+
+    def __init__(self, rows, str topic):
+        self._rows, self._topic = rows, topic
+
+    cdef int turn_to(self) except -1:
+        """Look whether another step has begun, or the partition has let go of its rows."""
+        if self._rows.live is not self._live:
+            self._live, self._packed = self._rows.live, {}
+        if self._rows.changed is not self._changed:
+            self._changed = self._rows.changed
+            self._step += 1
+        return 0
+
+    cdef PackedSource find(self, bytes name):
+        """The source, as the partition has it; None where it is not there, or cannot be packed."""
+        cdef PackedSource packed
+        cdef str key
+        found = self._packed.get(name)
+        if found is not None and (<PackedSource>found).is_current:
+            return <PackedSource>found
+        key = source_key(self._topic, name.decode("ascii"))
+        row = self._live.get(key)
+        if row is None:
+            row = self._rows.get(key, SourceRow)
+        if type(row) is PackedSource:
+            packed = <PackedSource>row
+        else:
+            packed = pack(row, key)
+            if packed is None:
+                return None
+            self._live[key] = packed
+        packed.step = 0
+        if key in self._changed:
+            self._changed[key] = packed
+            packed.step = self._step
+        self._packed[name] = packed
+        return packed
+
+    cdef bint note_change(self, PackedSource row) except -1:
+        """It changes in this step; whether it had not before."""
+        if row.step == self._step:
+            return False
+        row.step = self._step
+        self._rows.put(row.key, row)
+        return True
+
+
 cdef class PlainEvents:
     """Takes the plain events of one topic.
 
@@ -208,18 +256,18 @@ cdef class PlainEvents:
     cdef str _topic
     cdef long long _number
     cdef list _packs
-    cdef dict _keys
+    cdef dict _sources_of
+    cdef Sources _sources
     cdef Line* _lines
     cdef Py_ssize_t _room
     cdef Text _text
     cdef object _rows
-    cdef dict _live
-    cdef dict _changed
     cdef long long _own
     cdef long long _generation
     cdef object _reference
     cdef bint _plain_codes
     cdef long long _hashes
+    cdef long long _most_chunks
     cdef long long _bytes
     cdef long long _longest
     cdef bint _is_full
@@ -235,8 +283,8 @@ cdef class PlainEvents:
         self._kinds = KINDS[topic]
         self._topic, self._number = topic, topics.NUMBER[topic]
         self._packs = packs
-        self._keys = {}
-        self._hashes = arrival.CHUNK
+        self._sources_of = {}
+        self._hashes, self._most_chunks = arrival.CHUNK, arrival.MAX_CHUNKS
         self._text = Text()
         self.taken = 0
 
@@ -256,8 +304,11 @@ cdef class PlainEvents:
         cdef Py_buffer held
         self._longest, self._is_full, self._bytes = longest, False, 0
         self._rows = work.partition
-        self._live, self._changed = self._rows.live, self._rows.changed
         self._own = self._rows.number
+        self._sources = self._sources_of.get(self._own)
+        if self._sources is None or self._sources._rows is not self._rows:
+            self._sources = self._sources_of[self._own] = Sources(self._rows, self._topic)
+        self._sources.turn_to()
         self._generation = <long long>self._rows.position.generation << PLACE_BITS
         self._reference = reference
         self._plain_codes = reference.plain
@@ -298,13 +349,14 @@ cdef class PlainEvents:
 
     def forget(self):
         """Let go of the rows of the last run."""
-        self._rows = self._live = self._changed = self._reference = None
+        self._rows = self._sources = self._reference = None
+        self._sources_of = {}
 
     cdef bint _take(self, Record* record, long long received, long long now) except -1:
         cdef Event event
         cdef Kind kind
         cdef Reader reader
-        cdef str row_key
+        cdef PackedSource row
         if record.value_size < 0 or record.key_size < 0 or record.value_size > self._longest:
             return False
         reader.at, reader.end = record.value, record.value + record.value_size
@@ -313,36 +365,25 @@ cdef class PlainEvents:
             return False
         if not equals(event.source, record.key, record.key_size):
             return False
-        key = PyBytes_FromStringAndSize(record.key, record.key_size)
-        row_key = self._keys.get(key)
-        if row_key is None:
-            row_key = self._keys[key] = source_key(self._topic, text_of(event.source))
-        row = self._live.get(row_key)
+        row = self._sources.find(PyBytes_FromStringAndSize(record.key, record.key_size))
         if row is None:
-            row = self._rows.get(row_key, SourceRow)
-        if type(row) is not SourceRow:
             return False
-        if not self._accept(kind, &event, record.offset, received, now, row, row_key):
+        if not self._accept(kind, &event, record.offset, received, now, row):
             return False
         self._bytes += record.value_size
         return True
 
     cdef bint _accept(
-        self, Kind kind, Event* event, long long offset, long long received, long long now, row,
-        str row_key,
+        self, Kind kind, Event* event, long long offset, long long received, long long now,
+        PackedSource row,
     ) except -1:
         cdef long long units = 0
         cdef Py_ssize_t place
-        cdef dict recent
-        cdef list epochs = field(row, EPOCHS)
-        if not epochs or field(row, OPENED) or number(row, HELD):
+        if not row.takes_events or row.epoch != event.epoch or row.last + 1 != event.sequence:
             return False
-        epoch = epochs[len(epochs) - 1]
-        if number(epoch, EPOCH) != event.epoch or number(epoch, LAST) + 1 != event.sequence:
+        if event.time.at > received + TOO_FAR or not is_small(row.units):
             return False
-        if event.time.at > received + TOO_FAR or not is_small(number(epoch, UNITS)):
-            return False
-        skew = field(row, SKEW)
+        skew = field(row.row, SKEW)
         if event.sent.at or skew is not None:
             sent = event.sent.at or None
             if sent is not None:
@@ -351,29 +392,23 @@ cdef class PlainEvents:
                 return False
         if not self._plain_codes and not self._passes(event):
             return False
-        set_field(row, VERSION, self._generation + offset)
-        set_field(row, NOW, now)
-        if row_key not in self._changed:
-            self._rows.put(row_key, row)
+        if self._sources.note_change(row):
             self._is_full = True
-        sequence = event.sequence
-        set_field(epoch, LAST, sequence)
+        row.version, row.now = self._generation + offset, now
+        row.last = event.sequence
+        row.newest = max(row.newest, event.time.at)
         for place in range(event.lines):
             units += self._lines[place].quantity
-        set_field(epoch, UNITS, number(epoch, UNITS) + units)
-        content = <object>hash_of(self._said(kind, event)) >> 1
+        row.units += units
+        row.remember(event.sequence, <unsigned long long>hash_of(self._said(kind, event)) >> 1)
         if kind.is_sale:
-            (<dict>field(epoch, SOLD))[sequence] = Raw(self._sold(event))
-        recent = field(epoch, RECENT)
-        recent[sequence] = content
-        if (event.sequence + 1) % self._hashes == 0 or len(recent) >= self._hashes:
-            file_hashes(self._rows, row, epoch)
-        if event.time.at > number(row, NEWEST):
-            set_field(row, NEWEST, event.time.at)
+            row.remember_sale(event.sequence, self._sold(event))
         if skew is not None:
-            row.skew = skew
-        if not _is_among(event.location, <list>field(row, LOCATIONS)):
-            visit(row, text_of(event.location))
+            row.row.skew = skew
+        if not _is_among(event.location, <list>field(row.row, LOCATIONS)):
+            visit(row.row, text_of(event.location))
+        if (event.sequence + 1) % self._hashes == 0 or row.number >= self._hashes:
+            row.file(self._rows, self._hashes, self._most_chunks)
         self._emit(kind, event, offset << INDEX_BITS)
         return True
 
@@ -626,6 +661,7 @@ cdef class PlainEvents:
         cdef Text text = self._text
         cdef Py_ssize_t place
         cdef Line* line
+        text.size = 0
         text.put_one(c"[")
         text.put_integer(kind.content)
         text.put(b',"', 2)
@@ -673,10 +709,11 @@ cdef class PlainEvents:
         text.put(b"}]", 2)
         return text.taken()
 
-    cdef bytes _sold(self, Event* event):
+    cdef Text _sold(self, Event* event):
         """What `models.arrival.Sold` keeps of a sale."""
         cdef Text text = self._text
         cdef Py_ssize_t place
+        text.size = 0
         text.put(b'["', 2)
         text.put_span(event.document)
         text.put(b'",[', 3)
@@ -691,7 +728,7 @@ cdef class PlainEvents:
             text.put_integer(self._lines[place].quantity)
             text.put(b",0]", 3)
         text.put(b"]]", 2)
-        return text.taken()
+        return text
 
     cdef int _emit(self, Kind kind, Event* event, long long ordinal) except -1:
         """A movement for each line, in the pack of its SKU's partition."""

@@ -1,6 +1,10 @@
+from typing import ClassVar
+
 from models.stock import HistoryRow, StockRow
 
 class PackedStock:
+    is_document: ClassVar[bool]
+    is_filed: ClassVar[bool]
     key: str
     is_current: bool
 

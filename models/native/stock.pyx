@@ -108,6 +108,9 @@ cdef class PackedStock:
     `is_current`: it is what its partition has; no longer once it was unpacked.
     """
 
+    is_document = False
+    is_filed = False
+
     def __cinit__(self):
         self.recent = NULL
 

@@ -1,6 +1,9 @@
 # See text.pxd.
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+
+from models.rows import decode
 
 
 cdef class Text:
@@ -18,6 +21,20 @@ cdef class Text:
             raise MemoryError
         self.start, self.room = start, room
         return 0
+
+
+@cython.final
+@cython.no_gc
+cdef class Written:
+    is_document = False
+    is_filed = True
+
+    def __init__(self, bytes value not None, kind):
+        self.value, self._kind = value, kind
+
+    def unpacked(self):
+        """The row."""
+        return decode(self.value, self._kind)
 
 
 cdef class Pack:

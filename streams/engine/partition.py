@@ -19,6 +19,7 @@ from streams.engine.documents import Documents
 from streams.engine.position import PREFIX, Position
 
 R = TypeVar("R", bound=Row)
+P = TypeVar("P", bound=Packed)
 
 _LONGEST_DELETED: Final = 64
 """Bytes: no row that says that it is deleted is longer."""
@@ -72,7 +73,7 @@ class Batch(NamedTuple):
     deleted: list[tuple[str, int]]
     at: int
     was_due: bool = False
-    filed: Sequence[tuple[str, Row]] = ()
+    filed: Sequence[tuple[str, Row | Packed]] = ()
 
     @property
     def records(self) -> list[Appended]:
@@ -104,10 +105,10 @@ class Partition:
         self.encoded: dict[str, bytes] = {}
         self.live: dict[str, Row | Packed] = {}
         self.changed: dict[str, Row | Packed] = {}
-        self._packed: type[Packed] | None = None
+        self._packed: set[type[Packed]] = set()
         self._writers: dict[type[Row | Packed], Callable[[Any], bytes]] = {}
         self._deleted: dict[str, None] = {}
-        self._filed: list[tuple[str, Row]] = []
+        self._filed: list[tuple[str, Row | Packed]] = []
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
@@ -131,11 +132,12 @@ class Partition:
         """From now on documents are forgotten so many days of `topic`'s time after a change."""
         self.documents = Documents(topic, kinds, days, self.encoded)
 
-    def pack_as(self, kind: type[Packed]) -> None:
+    def keep_packed(self, kind: type[P], writer: Callable[[P], bytes]) -> None:
         """Rows may be kept as a `kind`, which gives way to its row where one is asked for."""
-        self._packed = kind
+        self._packed.add(kind)
+        self._writers[kind] = writer
 
-    def write_by(self, kind: type[Row | Packed], writer: Callable[[Any], bytes]) -> None:
+    def write_by(self, kind: type[R], writer: Callable[[R], bytes]) -> None:
         """Rows of a kind are encoded by `writer`, with the same result as in general."""
         self._writers[kind] = writer
 
@@ -147,8 +149,8 @@ class Partition:
             if value is None:
                 return None
             row = self.live[key] = rows.decode(value, kind)
-        if type(row) is self._packed:
-            row = self._unpack(key, row)
+        if type(row) in self._packed:
+            row = self._unpack(key, row)  # type: ignore[arg-type]
         return row if type(row) is kind else None
 
     def _unpack(self, key: str, packed: Packed) -> Row:
@@ -157,11 +159,11 @@ class Partition:
             self.changed[key] = row
         return row
 
-    def put(self, key: str, row: Row) -> None:
+    def put(self, key: str, row: Row | Packed) -> None:
         """Change the row of `key` in this step."""
         before = self.live.get(key)
-        if type(before) is self._packed:
-            before.unpacked()
+        if before is not row and type(before) in self._packed:
+            before.unpacked()  # type: ignore[union-attr]
         self.live[key] = row
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]

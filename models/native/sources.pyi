@@ -1,0 +1,13 @@
+from typing import ClassVar
+
+from models.arrival import SourceRow
+
+class PackedSource:
+    is_document: ClassVar[bool]
+    is_filed: ClassVar[bool]
+    key: str
+    is_current: bool
+
+    def unpacked(self) -> SourceRow: ...
+
+def write_source(row: SourceRow | PackedSource) -> bytes: ...
