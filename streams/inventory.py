@@ -1,5 +1,6 @@
 """Inventory: movements to rows, and from rows the ledger, decisions and allocations."""
 
+from operator import attrgetter
 from typing import Final
 
 from models import topics
@@ -17,12 +18,12 @@ from models.movements import (
     decode_one,
     place,
 )
-from models.native import PackedRows, PackedStock, PlainDeltas, write_history, write_stock
+from models.native import PackedRows, PackedStock, PlainDeltas, Written, write_stock
 from models.outcomes import APPLIED, Code, Outcome
 from models.packs import Pack, pack
 from models.returns import ReturnRow
 from models.rows import Document, parts, version
-from models.stock import HistoryRow, StockRow
+from models.stock import StockRow
 from runtime.records import Fetch, Fetched
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
@@ -98,7 +99,7 @@ class Inventory:
             self._packed[partition.number] = PackedRows(partition)
             partition.keep_packed(PackedStock, write_stock)
             partition.write_by(StockRow, write_stock)
-            partition.write_by(HistoryRow, write_history)
+            partition.keep_packed(Written, attrgetter("value"))
         self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)
         self._allocations[partition.number] = Allocations(
             partition, self._routing.allocations[partition.number]

@@ -9,13 +9,13 @@ try:
     from models.native.inventory import PackedRows, PlainDeltas
     from models.native.ledger import heads
     from models.native.sources import PackedSource, write_source
-    from models.native.stock import PackedStock, write_history, write_stock
+    from models.native.stock import PackedStock, write_stock
     from models.native.text import Pack, Written
 except ImportError:
     Pack = PackedRows = PackedSource = PackedStock = None  # type: ignore[assignment,misc]
     PlainDeltas = PlainEvents = Written = None  # type: ignore[assignment,misc]
     heads = newest_stock = placed = None  # type: ignore[assignment]
-    write_history = write_source = write_stock = None  # type: ignore[assignment]
+    write_source = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
@@ -28,7 +28,6 @@ __all__ = [
     "heads",
     "newest_stock",
     "placed",
-    "write_history",
     "write_source",
     "write_stock",
 ]

@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.string cimport memcmp, memcpy
 
-from models.native.stock cimport PackedStock, changes_of, is_countable, pack, put_recent
+from models.native.stock cimport PackedStock, filed, is_countable, pack, put_recent
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
@@ -22,7 +22,7 @@ import random
 from models import returns, stock
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
-from models.stock import HistoryRow, StockRow, file_recent
+from models.stock import StockRow, file_recent
 
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
@@ -466,8 +466,7 @@ cdef class PlainDeltas:
         if row.has_sums or are_many or (row.first_chunk < row.next_chunk and may_be_old):
             file_recent(self._rows, self._packed.unpack(row))
             return 0
-        filed = HistoryRow(version=row.version, links=changes_of(row))
-        self._rows.put(f"history{row.key[5:]}|{row.next_chunk}", filed)
+        self._rows.put(f"history{row.key[5:]}|{row.next_chunk}", filed(row))
         row.next_chunk += 1
         row.recent_bytes, row.recent_size = 1, 0
         return 0

@@ -39,7 +39,7 @@ cdef PackedStock pack(row, str key)
 
 cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except -1
 
-cdef object changes_of(PackedStock packed)
+cdef object filed(PackedStock packed)
 
 
 cdef inline bint is_countable(long long number) noexcept nogil:

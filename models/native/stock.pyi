@@ -1,6 +1,6 @@
 from typing import ClassVar
 
-from models.stock import HistoryRow, StockRow
+from models.stock import StockRow
 
 class PackedStock:
     is_document: ClassVar[bool]
@@ -11,4 +11,3 @@ class PackedStock:
     def unpacked(self) -> StockRow: ...
 
 def write_stock(row: StockRow | PackedStock) -> bytes: ...
-def write_history(row: HistoryRow) -> bytes: ...

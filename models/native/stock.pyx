@@ -13,7 +13,7 @@ from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from models.native.slots cimport field, holds, number, place_of, set_field
-from models.native.text cimport Text
+from models.native.text cimport Text, Written
 
 import msgspec
 
@@ -89,8 +89,8 @@ cdef Py_ssize_t SAFETY_STOCK = place_of(StockRow, "safety_stock")
 cdef Py_ssize_t BOOK = place_of(StockRow, "book")
 cdef Py_ssize_t NEWEST = place_of(StockRow, "newest")
 
-cdef Py_ssize_t HISTORY_VERSION = place_of(HistoryRow, "version")
-cdef Py_ssize_t HISTORY_LINKS = place_of(HistoryRow, "links")
+if HistoryRow.__struct_fields__ != ("version", "links"):
+    raise ImportError("the fields of a row of history are others than those compiled")
 
 cdef bytes STATUS_KNOWN = b'"status":"%s"' % KNOWN.encode()
 cdef bytes STATUS_UNKNOWN = b'"status":"%s"' % UNKNOWN.encode()
@@ -199,7 +199,7 @@ cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except 
     return 0
 
 
-cdef object changes_of(PackedStock packed):
+cdef object _changes_of(PackedStock packed):
     """The last changes as a row has them."""
     if packed.recent_bytes == 1:
         return NO_CHANGES
@@ -216,7 +216,7 @@ cdef object _unpacked(PackedStock packed):
     set_field(row, ON_HAND, packed.on_hand)
     set_field(row, QUALITY_CONTROL, packed.quality_control)
     set_field(row, DAMAGED, packed.damaged)
-    set_field(row, _optional[LATEST], changes_of(packed))
+    set_field(row, _optional[LATEST], _changes_of(packed))
     set_field(row, _optional[LATEST_SIZE], packed.recent_size)
     set_field(row, _optional[NEXT_CHUNK], packed.next_chunk)
     return row
@@ -249,16 +249,16 @@ def write_stock(row):
     return write_generally(_unpacked(packed))
 
 
-def write_history(row):
-    """The value of a row of filed deltas."""
+cdef object filed(PackedStock packed):
+    """The last changes as a row of history."""
     cdef Text text = _text
     text.size = 0
     text.put(b'{"version":', 11)
-    text.put_integer(number(row, HISTORY_VERSION))
+    text.put_integer(packed.version)
     text.put(b',"links":', 9)
-    text.put_buffer(field(row, HISTORY_LINKS))
-    text.put_one(c"}")
-    return text.taken()
+    text.put(packed.recent, packed.recent_bytes)
+    text.put(b"]}", 2)
+    return Written(text.taken(), HistoryRow)
 
 
 cdef bint _write(Text text, PackedStock row) except -1:

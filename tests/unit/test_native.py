@@ -14,7 +14,7 @@ from models.native import PlainDeltas, PlainEvents, placed
 from models.native import heads as native_heads
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.rows import stock_key
-from models.stock import NO_CHANGES, HistoryRow, empty
+from models.stock import empty
 from streams import dead_letters, intake, inventory
 from streams.engine import documents
 from streams.engine.partition import Partition
@@ -273,13 +273,11 @@ def test_a_batch_of_rows_is_no_larger_than_it_was_taken_to_be(length, is_compile
 
 def test_rows_are_written_the_compiled_way(monkeypatch):
     monkeypatch.setattr(inventory, "write_stock", lambda row: b"stock")
-    monkeypatch.setattr(inventory, "write_history", lambda row: b"history")
     pipeline = Pipeline()
     partition = pipeline.state["inventory", 0]
     pipeline.inventory.opened(partition)
     partition.put("stock|S|17", empty("S", "17", 1, 0))
-    partition.put("history|S|17|0", HistoryRow(version=1, links=NO_CHANGES))
-    assert partition.cut("test", 2).values == [b"stock", b"history"]
+    assert partition.cut("test", 2).values == [b"stock"]
 
 
 def test_records_in_a_layout_that_is_not_known_are_refused():
