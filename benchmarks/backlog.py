@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,11 @@ async def create(names: Iterable[str], bootstrap: str, partitions: int) -> None:
         pass
     finally:
         await admin.close()
+
+
+async def settle() -> None:
+    """Wait until all is on disk, so that no system is measured beside another's writes."""
+    await asyncio.to_thread(os.sync)
 
 
 async def produce(backlog: Backlog, bootstrap: str, prefix: str, partitions: int) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.backlog import Absorbed, Backlog, BenchmarkError, absorb, produce
+from benchmarks.backlog import Absorbed, Backlog, BenchmarkError, absorb, produce, settle
 from benchmarks.workload import Workload
 from local.kafka import kafka
 from local.lag import service_lag
@@ -72,6 +72,7 @@ async def measure(
         inputs = [prefix + topic for topic in topics.SOURCE_TOPICS]
         async with service_lag(bootstrap, prefix) as lag:
             await produce(opening or backlog, bootstrap, prefix, partitions)
+            await settle()
             running = [service.start_worker() for _ in range(workers)]
             before = len(opening)
             if opening:

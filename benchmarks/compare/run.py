@@ -13,7 +13,15 @@ import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks import ingest
-from benchmarks.backlog import Absorbed, Backlog, BenchmarkError, absorb, create, produce
+from benchmarks.backlog import (
+    Absorbed,
+    Backlog,
+    BenchmarkError,
+    absorb,
+    create,
+    produce,
+    settle,
+)
 from benchmarks.compare.systems import (
     CEILING,
     FAUST,
@@ -135,6 +143,7 @@ class Comparison:
         }
         process = Process(peer.case, peer.command(), folder / "log", environ)
         watched = inputs if peer.row is None else [*inputs, peer.inner.format(name=name)]
+        await settle()
         with started(process):
             async with Lag(self._bootstrap, [name], watched) as lag:
                 warm = int(workload.events * WARM)

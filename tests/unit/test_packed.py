@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from local import native
-from models import rows
+from models import arrival, rows, topics
 from models.rows import stock_key
 from models.stock import StockRow, empty
 from streams.engine import partition as partitions
@@ -129,3 +129,64 @@ def test_sums_that_are_too_old_are_forgotten_the_same():
     both.send(*(b.sale("p", sequence, at(sequence)) for sequence in range(2, 22)))
     assert both.compiled.stock_row().blocks == ()
     assert both.agree()
+
+
+def test_sources_whose_events_are_not_all_plain_keep_the_same():
+    both, dice = Both(), Random(3)
+    both.open("p", "q", "r")
+    numbers = dict.fromkeys("pqr", 1)
+    for number in range(2, 500):
+        source = dice.choice("pqr")
+        sequence = numbers[source] = numbers[source] + dice.choice([1] * 12 + [2, 5])
+        location = str(17 + dice.randrange(2) * dice.randrange(80))
+        sale = b.sale(source, sequence, at(number), location=location, sentat=None)
+        append(both, sale)
+        if dice.random() < 0.1:
+            append(both, sale)
+        if dice.random() < 0.1:
+            late = dice.randrange(2, sequence + 1)
+            append(both, b.sale(source, late, at(number)))
+        if dice.random() < 0.1:
+            append(both, b.sale(source, sequence, at(number), sku="T"))
+        if dice.random() < 0.05:
+            numbers[source] = sequence = sequence + 1
+            append(both, b.voided(source, sequence, at(number), sale["data"]["transaction"]))
+    both.run(7)
+    assert both.agree()
+    assert both.taken()[0] > 250
+
+
+@pytest.mark.parametrize("most", [1, 3, arrival.MAX_CHUNKS])
+def test_hashes_of_sources_make_room_the_same(monkeypatch, most):
+    monkeypatch.setattr(arrival, "MAX_CHUNKS", most)
+    both = Both()
+    both.open("p")
+    sequences = [*range(2, 40), *range(45, 150), *range(40, 45), *range(150, 200)]
+    for number, sequence in enumerate(sequences):
+        append(both, b.sale("p", sequence, at(number)))
+        if number % 9 == 0:
+            append(both, b.sale("p", max(2, sequence - 20), at(number)))
+    both.run(13)
+    assert both.agree()
+    assert both.taken()[0] > 100
+
+
+def test_a_source_that_is_asked_for_is_its_row_again():
+    pipeline = Pipeline(partitions=1)
+    for sequence in range(1, 5):
+        sold(pipeline, sequence)
+    partition, key = pipeline.state["intake", 0], arrival.source_key(topics.POS_SALES, "p")
+    assert not isinstance(partition.live[key], arrival.SourceRow)
+    row = partition.get(key, arrival.SourceRow)
+    assert row is partition.live[key]
+    assert rows.encode(row) == partition.encoded[key]
+
+
+def test_a_packed_source_of_a_stage_that_is_opened_again_is_saved():
+    pipeline = Pipeline(partitions=1)
+    partition = pipeline.state["intake", 0]
+    for sequence in range(1, 9):
+        pipeline.intake.closed(0)
+        pipeline.intake.opened(partition)
+        sold(pipeline, sequence)
+    assert pipeline.source("p").epochs[-1].last == 8
