@@ -190,3 +190,44 @@ def test_a_packed_source_of_a_stage_that_is_opened_again_is_saved():
         pipeline.intake.opened(partition)
         sold(pipeline, sequence)
     assert pipeline.source("p").epochs[-1].last == 8
+
+
+def test_a_step_of_sources_that_is_undone_has_changed_nothing(pipeline):
+    partition = pipeline.state["intake", 0]
+    acknowledge = partition.acknowledge
+    partition.acknowledge = lambda batch: None
+    logs = {place: list(log) for place, log in pipeline.logs.items()}
+    sold(pipeline, 3)
+    partition.undo()
+    partition.acknowledge = acknowledge
+    pipeline.logs.update((place, log) for place, log in logs.items() if "movements" in place[0])
+    pipeline.run()
+    epoch = pipeline.source("p").epochs[-1]
+    assert (epoch.last, epoch.units, sorted(epoch.recent)) == (3, 3, [1, 2, 3])
+
+
+def test_what_waits_for_a_sale_is_let_go_by_it():
+    both = Both()
+    both.open("p")
+    both.send(
+        b.voided("p", 2, "09:01", "T4"),
+        b.sale("p", 3, "09:02"),
+        b.sale("p", 4, "09:00"),
+        b.sale("p", 5, "09:03"),
+    )
+    assert both.compiled.source("p").held == 0
+    assert both.agree()
+
+
+def test_events_of_an_epoch_that_was_opened_are_of_it():
+    both = Both()
+    both.open("p")
+    both.send(
+        b.control("epoch.opened", "p", "08:30", epoch=1),
+        b.sale("p", 2, "08:10"),
+        b.sale("p", 1, "09:00"),
+        b.sale("p", 2, "09:01"),
+        b.sale("p", 3, "08:11"),
+    )
+    assert [(one.epoch, one.last) for one in both.compiled.source("p").epochs] == [(0, 3), (1, 2)]
+    assert both.agree()
