@@ -131,7 +131,9 @@ def test_sums_that_are_too_old_are_forgotten_the_same():
     assert both.agree()
 
 
-def test_sources_whose_events_are_not_all_plain_keep_the_same():
+@pytest.mark.parametrize("most", [0, 3, partitions.MAX_LIVE])
+def test_sources_whose_events_are_not_all_plain_keep_the_same(monkeypatch, most):
+    monkeypatch.setattr(partitions, "MAX_LIVE", most)
     both, dice = Both(), Random(3)
     both.open("p", "q", "r")
     numbers = dict.fromkeys("pqr", 1)
