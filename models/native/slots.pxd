@@ -1,9 +1,8 @@
 # Fields of msgspec structs, read and written in place.
 #
 # A field of a struct is a slot at a fixed place in the object, which the class's member
-# descriptor names. Going through attributes costs ten times as much, and is most of what the
-# plain way does. Only for fields that hold numbers, text, or structs without cycles: the garbage
-# collector is not told of what is written.
+# descriptor names. Going through attributes costs ten times as much. Only for fields that hold
+# numbers, text, or structs without cycles: the garbage collector is not told of what is written.
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF

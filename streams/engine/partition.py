@@ -1,8 +1,8 @@
 """The rows of one state partition: as bytes, decoded on first touch.
 
 Two tiers. `encoded` is what the changelog holds as of the last acknowledged step;
-`live` are decoded rows on top of it, some of them changed since. Steps that may not
-be finished are undone by forgetting the second tier.
+`live` are decoded rows on top of it, some of them changed since; a stage may have some of
+them packed. Steps that may not be finished are undone by forgetting the second tier.
 """
 
 from collections import deque
@@ -92,6 +92,9 @@ class Batch(NamedTuple):
 
 class Partition:
     """One partition's rows and position; it is the `Rows` that transitions see.
+
+    `live` and `changed` are replaced, never emptied: so whoever keeps what stands in them knows
+    when they are others.
 
     `weight` are about the bytes of what has changed since the last batch, which `is_full` where the
     next record has no room in it.
