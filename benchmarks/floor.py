@@ -125,8 +125,8 @@ def _through(stage: Stage, logs: Runs, seen: Seen) -> float:
         for (topic, _), records in outputs.items():
             seen.outputs[topic] += [value or b"" for _, value, _ in records]
         for kept, batch in changed:
-            values = zip(batch.keys, kept, batch.values, strict=True)
-            seen.rows.extend((key.encode(), _row(one, value)) for key, one, value in values)
+            values = zip(batch.rows.items(), kept, strict=True)
+            seen.rows.extend((key.encode(), _row(one, value)) for (key, value), one in values)
     return spent
 
 

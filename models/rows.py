@@ -61,6 +61,9 @@ class Packed(Protocol):
     is_document: ClassVar[bool]
     is_filed: ClassVar[bool]
 
+    def leave(self) -> None:
+        """Another row is put in its place."""
+
     def unpacked(self) -> Row:
         """The row, in whose place this must not be any more."""
 

@@ -25,7 +25,7 @@ cdef extern from "Python.h":
 
 from models.native.placing cimport partition_of
 from models.native.slots cimport field, is_small, number, place_of, set_field
-from models.native.sources cimport PackedSource, pack
+from models.native.sources cimport PackedSource, take_over
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
@@ -224,7 +224,7 @@ cdef class Sources:
         if type(row) is PackedSource:
             packed = <PackedSource>row
         else:
-            packed = pack(row, key)
+            packed = take_over(row, key)
             if packed is None:
                 return None
             self._live[key] = packed
@@ -379,7 +379,7 @@ cdef class PlainEvents:
     ) except -1:
         cdef long long units = 0
         cdef Py_ssize_t place
-        if not row.takes_events or row.epoch != event.epoch or row.last + 1 != event.sequence:
+        if row.epoch != event.epoch or row.last + 1 != event.sequence:
             return False
         if event.time.at > received + TOO_FAR or not is_small(row.units):
             return False

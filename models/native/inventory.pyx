@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.string cimport memcmp, memcpy
 
-from models.native.stock cimport PackedStock, filed, is_countable, pack, put_recent
+from models.native.stock cimport PackedStock, filed, is_countable, put_recent, take_over
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
@@ -211,7 +211,7 @@ cdef class PackedRows:
         if type(row) is PackedStock:
             packed = <PackedStock>row
         else:
-            packed = pack(row, key)
+            packed = take_over(row, key)
             if packed is None:
                 return None
             self._live[key] = packed
@@ -264,7 +264,10 @@ cdef class PackedRows:
         # What `put` does with a row that is there and stays.
         row.step = self._step
         self._changed[row.key] = row
-        return ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
+        return (
+            ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
+            + len(row.before_recent) + len(row.after_chunks)
+        )
 
     cdef object unpack(self, PackedStock packed):
         """The row as Python has it, which the partition has from now on."""
@@ -411,7 +414,7 @@ cdef class PlainDeltas:
             self.skipped += 1
             return True
         row = self._packed.find(delta.sku, delta.location)
-        if row is None or not row.takes_deltas:
+        if row is None:
             return False
         if delta.is_return:
             document = _return_key(delta)
@@ -429,7 +432,7 @@ cdef class PlainDeltas:
                 has = row.quality_control + delta.quantity
             else:
                 return False
-            if has < 0:
+            if has < 0 or row.owes:
                 return False
         if not is_countable(has):
             return False

@@ -8,7 +8,6 @@ cdef class PackedSource:
     cdef object row
     cdef object last_epoch
     cdef readonly bint is_current
-    cdef bint takes_events
     cdef long long step
     cdef long long version
     cdef long long now
@@ -27,4 +26,4 @@ cdef class PackedSource:
     cdef int file(self, rows, Py_ssize_t chunk_size, Py_ssize_t most_chunks) except -1
 
 
-cdef PackedSource pack(row, str key)
+cdef PackedSource take_over(row, str key)

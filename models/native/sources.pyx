@@ -39,6 +39,7 @@ cdef Py_ssize_t EPOCH = place_of(Epoch, "epoch")
 cdef Py_ssize_t LAST = place_of(Epoch, "last")
 cdef Py_ssize_t UNITS = place_of(Epoch, "units")
 
+cdef Py_ssize_t MOST_ROOM = 16 * 1024  # bytes that a source keeps for sales between its chunks
 cdef Text _text = Text()
 
 
@@ -53,6 +54,13 @@ cdef class PackedSource:
 
     is_document = False
     is_filed = False
+
+    def __init__(self):
+        raise TypeError("rows are packed by whoever has them")
+
+    def leave(self):
+        """Another row is in its place."""
+        self.is_current = False
 
     def unpacked(self):
         """The row as Python has it, which is current from now on."""
@@ -104,7 +112,10 @@ cdef class PackedSource:
         text.put(self.sold.start, self.sold.size)
         text.put(b"}}", 2)
         rows.put(_hashes_key(self, chunk), Written(text.taken(), HashesRow))
-        self.hashes.size = self.sold.size = self.number = 0
+        self.hashes.size = self.number = 0
+        if self.sold.room > MOST_ROOM:
+            self.sold = Text()
+        self.sold.size = 0
         return 0
 
 
@@ -112,8 +123,8 @@ cdef str _hashes_key(PackedSource packed, chunk):
     return hashes_key(packed.row.topic, packed.row.source, packed.epoch, chunk)
 
 
-cdef PackedSource pack(row, str key):
-    """None where a number cannot be counted on with, or there is no epoch."""
+cdef PackedSource take_over(row, str key):
+    """The source, packed from now on; None where that cannot be, or no event of it is plain."""
     cdef PackedSource packed
     cdef list epochs
     cdef bytes told
@@ -130,9 +141,10 @@ cdef PackedSource pack(row, str key):
     )
     packed.epoch, packed.last = number(epoch, EPOCH), number(epoch, LAST)
     packed.units = number(epoch, UNITS)
+    if field(row, OPENED) or number(row, HELD):
+        return None
     if not (is_small(packed.units) and is_small(packed.last) and is_small(packed.epoch)):
         return None
-    packed.takes_events = not field(row, OPENED) and number(row, HELD) == 0
     packed.hashes, packed.sold = Text(), Text()
     told = encode(epoch.recent)
     packed.hashes.put(<const char*>told + 1, len(told) - 2)
@@ -141,6 +153,7 @@ cdef PackedSource pack(row, str key):
     packed.number = len(epoch.recent)
     if packed.number:
         packed.lowest, packed.highest = min(epoch.recent), max(epoch.recent)
+    epoch.recent, epoch.sold = {}, {}
     packed.is_current = True
     return packed
 

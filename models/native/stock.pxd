@@ -5,7 +5,7 @@ cdef class PackedStock:
     cdef object row
     cdef readonly bint is_current
     cdef bint opened
-    cdef bint takes_deltas
+    cdef bint owes
     cdef bint has_sums
     cdef long long step
     cdef const char* name
@@ -35,7 +35,7 @@ cdef class PackedStock:
     cdef bytes after_chunks
 
 
-cdef PackedStock pack(row, str key)
+cdef PackedStock take_over(row, str key)
 
 cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except -1
 

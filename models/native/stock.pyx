@@ -117,13 +117,20 @@ cdef class PackedStock:
     def __dealloc__(self):
         PyMem_Free(self.recent)
 
+    def __init__(self):
+        raise TypeError("rows are packed by whoever has them")
+
+    def leave(self):
+        """Another row is in its place."""
+        self.is_current = False
+
     def unpacked(self):
         """The row as Python has it, which is current from now on."""
         self.is_current = False
         return _unpacked(self)
 
 
-cdef PackedStock pack(row, str key):
+cdef PackedStock _pack(row, str key):
     """None where a row cannot be counted on with, or is no stock row."""
     cdef PackedStock packed
     cdef Py_ssize_t size
@@ -153,7 +160,7 @@ cdef PackedStock pack(row, str key):
     packed.first_newest = number(row, _optional[FIRST_NEWEST])
     packed.next_chunk = number(row, _optional[NEXT_CHUNK])
     packed.has_sums = bool(field(row, _optional[BLOCKS]))
-    packed.takes_deltas = field(row, _optional[THROUGH]) is None and not field(row, _optional[OWED])
+    packed.owes = bool(field(row, _optional[OWED]))
     if not _take_recent(packed, field(row, _optional[LATEST])):
         return None
     packed.names = b',"sku":%b,"location":%b' % (encode(row.sku), encode(row.location))
@@ -165,6 +172,18 @@ cdef PackedStock pack(row, str key):
         memcpy(packed.short_name, packed.name, size)
         packed.name = packed.short_name
     packed.is_current = True
+    return packed
+
+
+cdef PackedStock take_over(row, str key):
+    """The row, packed from now on; None where that cannot be, or no delta of it is plain."""
+    cdef PackedStock packed
+    if type(row) is not StockRow or field(row, _optional[THROUGH]) is not None:
+        return None
+    packed = _pack(row, key)
+    if packed is not None:
+        # What was read from a value keeps all of it.
+        set_field(row, _optional[LATEST], NO_CHANGES)
     return packed
 
 
@@ -240,7 +259,7 @@ def write_stock(row):
     if type(row) is PackedStock:
         packed = <PackedStock>row
     else:
-        packed = pack(row, stock_key(row.sku, row.location))
+        packed = _pack(row, stock_key(row.sku, row.location))
         if packed is None:
             return write_generally(row)
     text.size = 0

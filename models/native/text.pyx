@@ -15,7 +15,7 @@ cdef class Text:
         PyMem_Free(self.start)
 
     cdef int grow(self, Py_ssize_t more) except -1:
-        cdef Py_ssize_t room = max(4096, 2 * self.room, self.size + more)
+        cdef Py_ssize_t room = max(256, 2 * self.room, self.size + more)
         cdef char* start = <char*>PyMem_Realloc(self.start, room)
         if start == NULL:
             raise MemoryError
@@ -31,6 +31,9 @@ cdef class Written:
 
     def __init__(self, bytes value not None, kind):
         self.value, self._kind = value, kind
+
+    def leave(self):
+        """Another row is in its place."""
 
     def unpacked(self):
         """The row."""

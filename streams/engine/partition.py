@@ -60,14 +60,12 @@ class Image(NamedTuple):
 class Batch(NamedTuple):
     """A step's state batch: the changed rows' last values, tombstones, and last the position.
 
-    `keys` and `values` are those of the rows in the same order, `deleted` the ones that go and
-    at which version; `at` is when, in milliseconds. `was_due`: a part of the deletes was, of
-    which `forgotten` are those whose keys are still gone. `filed` are rows that need not be
-    kept decoded.
+    `rows` are values by key, `deleted` the ones that go and at which version; `at` is when, in
+    milliseconds. `was_due`: a part of the deletes was, of which `forgotten` are those whose keys
+    are still gone. `filed` are rows that need not be kept decoded.
     """
 
-    keys: list[str]
-    values: list[bytes]
+    rows: dict[str, bytes]
     forgotten: list[tuple[str, int]]
     last: tuple[str, bytes]
     deleted: list[tuple[str, int]]
@@ -79,7 +77,7 @@ class Batch(NamedTuple):
     def records(self) -> list[Appended]:
         """What is appended."""
         return [
-            *zip(self.keys, self.values, repeat(NO_HEADERS)),
+            *zip(self.rows, self.rows.values(), repeat(NO_HEADERS)),
             *(tombstone(key, version) for key, version in self.forgotten),
             (*self.last, NO_HEADERS),
         ]
@@ -87,7 +85,7 @@ class Batch(NamedTuple):
     @property
     def size(self) -> int:
         """How many records that are."""
-        return len(self.keys) + len(self.forgotten) + 1
+        return len(self.rows) + len(self.forgotten) + 1
 
 
 class Partition:
@@ -166,7 +164,7 @@ class Partition:
         """Change the row of `key` in this step."""
         before = self.live.get(key)
         if before is not row and type(before) in self._packed:
-            before.unpacked()  # type: ignore[union-attr]
+            before.leave()  # type: ignore[union-attr]
         self.live[key] = row
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]
@@ -188,7 +186,7 @@ class Partition:
         It is now `at`; of rows that were deleted before `horizon` the log may forget the keys.
         """
         writers, general = self._writers, rows.encode
-        values = [writers.get(type(row), general)(row) for row in self.changed.values()]
+        written = {k: writers.get(type(row), general)(row) for k, row in self.changed.items()}
         due = self._deletes.due(horizon)
         forgotten = [
             (key, version)
@@ -200,9 +198,8 @@ class Partition:
             for key in self._deleted
             if isinstance(row := self.live[key], Deleted)
         ]
-        last = self._last_of(writer, partitions, len(values) + len(forgotten))
-        keys, filed = list(self.changed), self._filed
-        batch = Batch(keys, values, forgotten, last, gone, at, bool(due), filed)
+        last = self._last_of(writer, partitions, len(written) + len(forgotten))
+        batch = Batch(written, forgotten, last, gone, at, bool(due), self._filed)
         self._unacked.append(batch)
         self.changed, self._deleted, self._filed = {}, {}, []
         self.weight, self.is_full = 0, False
@@ -224,7 +221,7 @@ class Partition:
         """
         if self._unacked:
             self._unacked.popleft()
-        self.encoded.update(zip(batch.keys, batch.values, strict=True))
+        self.encoded.update(batch.rows)
         for key, _ in batch.deleted:
             del self.encoded[key]
             if key not in self.changed and type(self.live.get(key)) is Deleted:
@@ -238,11 +235,11 @@ class Partition:
         self._deletes.add(batch.at, batch.deleted)
         self._acked_position = self._last = batch.last[1]
         self.end += batch.size
-        self.grown += sum(map(len, batch.values))
+        self.grown += sum(map(len, batch.rows.values()))
         self.to_repair.clear()
         self.late_at = None
         if len(self.live) > MAX_LIVE:
-            newer = {key for batch in self._unacked for key in batch.keys}.union(self.changed)
+            newer = set(self.changed).union(*(batch.rows for batch in self._unacked))
             self.live = {key: row for key, row in self.live.items() if key in newer}
 
     def undo(self) -> None:
@@ -281,7 +278,10 @@ class Partition:
         return partition
 
     def load(self, records: Iterable[Record]) -> None:
-        """Take changelog records, merged by version: a lower one never replaces a higher."""
+        """Take changelog records, merged by version: a lower one never replaces a higher.
+
+        Nothing is live: no row was asked for yet, or all was undone.
+        """
         encoded, fresh, prefix = self.encoded, self._fresh, PREFIX.encode()
         for record in records:
             key, value, offset = record.key or b"", record.value, record.offset
@@ -392,7 +392,7 @@ class Partition:
         if not self.to_repair:
             return None
         names = sorted(name for name in self.to_repair if not name.startswith(PREFIX))
-        values = [self.encoded[name] for name in names]
-        heads = zip(names, map(rows.head, values), strict=True)
+        values = {name: self.encoded[name] for name in names}
+        heads = zip(names, map(rows.head, values.values()), strict=True)
         gone = [(name, version) for name, (version, is_gone) in heads if is_gone]
-        return Batch(names, values, [], self._last_of(writer, partitions, len(names)), gone, at)
+        return Batch(values, [], self._last_of(writer, partitions, len(names)), gone, at)

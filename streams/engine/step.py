@@ -584,7 +584,7 @@ class Steps:
             if batch is None:
                 return
             number = partition.number
-            log.warning("%s/%s: %s rows repaired", self._topic, number, len(batch.keys))
+            log.warning("%s/%s: %s rows repaired", self._topic, number, len(batch.rows))
             self._must_own(generation)
             landed = await self._sender.send_state({(self._topic, number): batch.records})
             if landed[self._topic, number] == partition.end:

@@ -255,8 +255,8 @@ def test_a_batch_of_rows_is_no_larger_than_it_was_taken_to_be(length, is_compile
         def cut(self, *place):
             weight = self.weight
             batch = super().cut(*place)
-            if any(key.startswith("stock|") for key in batch.keys):
-                sizes.append((sum(map(len, [*batch.keys, *batch.values])), weight))
+            if any(key.startswith("stock|") for key in batch.rows):
+                sizes.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
             return batch
 
     pipeline = Pipeline(compiled=is_compiled)
@@ -277,7 +277,7 @@ def test_rows_are_written_the_compiled_way(monkeypatch):
     partition = pipeline.state["inventory", 0]
     pipeline.inventory.opened(partition)
     partition.put("stock|S|17", empty("S", "17", 1, 0))
-    assert partition.cut("test", 2).values == [b"stock"]
+    assert partition.cut("test", 2).rows == {"stock|S|17": b"stock"}
 
 
 def test_records_in_a_layout_that_is_not_known_are_refused():

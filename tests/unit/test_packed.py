@@ -8,9 +8,11 @@ import pytest
 
 from local import native
 from models import arrival, rows, topics
+from models.native import PackedSource, PackedStock
 from models.rows import stock_key
 from models.stock import StockRow, empty
 from streams.engine import partition as partitions
+from streams.engine.partition import Partition
 from tests import builders as b
 from tests.both import Both
 from tests.pipeline import Pipeline, received, topic_of
@@ -233,3 +235,52 @@ def test_events_of_an_epoch_that_was_opened_are_of_it():
     )
     assert [(one.epoch, one.last) for one in both.compiled.source("p").epochs] == [(0, 3), (1, 2)]
     assert both.agree()
+
+
+def test_what_was_owed_of_another_bucket_leaves_sales_plain():
+    both = Both()
+    both.open("p")
+    for pipeline in (both.compiled, both.general):
+        row = pipeline.stock_row()
+        row.owed = {"damaged": 3}
+        pipeline.keep(row)
+    before = both.taken()[1]
+    both.send(b.sale("p", 2, "09:00"), b.receipt("p-wms", 2, "09:01", 2, condition="damaged"))
+    assert both.taken()[1] == before + 1
+    assert both.compiled.stock_row().owed == {"damaged": 1}
+    assert both.agree()
+
+
+def test_a_row_of_which_nothing_is_plain_stays_a_row(pipeline, partition):
+    row = pipeline.stock_row()
+    row.through = {"p": 1}
+    pipeline.keep(row)
+    sold(pipeline, 3)
+    assert isinstance(partition.live[KEY], StockRow)
+
+
+def test_the_weight_of_a_row_has_what_its_count_says():
+    pipeline = Pipeline(partitions=1)
+    sizes = []
+
+    class Weighed(Partition):
+        def cut(self, *place):
+            weight, batch = self.weight, super().cut(*place)
+            sizes.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
+            return batch
+
+    partition = pipeline.state["inventory", 0]
+    partition.__class__ = Weighed
+    pipeline.send(b.receipt("p-wms", 1, "08:00", 500), b.sale("p", 1, "08:00"))
+    row = pipeline.stock_row()
+    row.count, row.counted_by = "c" * 256, ("s" * 256, 0, 1)
+    pipeline.keep(row)
+    sizes.clear()
+    sold(pipeline, 2)
+    assert [size <= weight for size, weight in sizes] == [True]
+
+
+def test_rows_are_packed_by_who_has_them():
+    for kind in (PackedStock, PackedSource):
+        with pytest.raises(TypeError, match="packed by"):
+            kind()
