@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from benchmarks.workload import Workload
 from models import ledger, movements, rows, topics
+from models.arrival import SourceRow
 from models.decoding import Decoder
+from models.native import PackedSource, PackedStock
 from models.rows import Packed, Row
 from models.stock import StockRow
 from streams.engine.partition import Batch, Partition
@@ -32,6 +34,9 @@ from streams.settings import Settings
 
 STEP: Final = 4_000
 """Records of an input partition in a step; a worker takes up to 16,000 over all of them."""
+
+_ROW_OF: Final[dict[type[Packed], type[Row]]] = {PackedStock: StockRow, PackedSource: SourceRow}
+"""What would have to be unpacked, which changes it."""
 
 _NOW_MS: Final = 1_793_606_400_000
 _BATCH_BYTES: Final = 1024 * 1024
@@ -131,8 +136,11 @@ def _through(stage: Stage, logs: Runs, seen: Seen) -> float:
 
 
 def _row(kept: Row | Packed, value: bytes) -> Row:
-    """The row as it is without packing; only stock rows are packed."""
-    return kept if isinstance(kept, Row) else rows.decode(value, StockRow)
+    """The row as it is without packing."""
+    if isinstance(kept, Row):
+        return kept
+    kind = _ROW_OF.get(type(kept))
+    return rows.decode(value, kind) if kind is not None else kept.unpacked()
 
 
 def _parts(seen: Seen) -> Iterable[tuple[str, float]]:
