@@ -237,6 +237,14 @@ def test_events_of_an_epoch_that_was_opened_are_of_it():
     assert both.agree()
 
 
+def test_an_epoch_that_was_opened_has_the_next_number_of_the_one_before():
+    both = Both()
+    both.open("p")
+    both.send(b.control("epoch.opened", "p", "08:30", epoch=1), b.sale("p", 2, "09:00"))
+    assert [(one.epoch, one.last) for one in both.compiled.source("p").epochs] == [(0, 1), (1, 2)]
+    assert both.agree()
+
+
 def test_what_was_owed_of_another_bucket_leaves_sales_plain():
     both = Both()
     both.open("p")
