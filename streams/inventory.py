@@ -18,7 +18,7 @@ from models.movements import (
     decode_one,
     place,
 )
-from models.native import PackedRows, PackedStock, PlainDeltas, Written, write_stock
+from models.native import PackedStock, PlainDeltas, StockTable, Written, write_stock
 from models.outcomes import APPLIED, Code, Outcome
 from models.packs import Pack, pack
 from models.returns import ReturnRow
@@ -82,7 +82,7 @@ class Inventory:
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
         self._entries: dict[int, Pack] = {}
-        self._packed: dict[int, PackedRows] = {}
+        self._packed: dict[int, StockTable] = {}
         self._compiled = compiled
         self._plain = PlainDeltas(trust_origins) if compiled and PlainDeltas is not None else None
         self._skipped = 0
@@ -96,7 +96,7 @@ class Inventory:
         """Derive the channel rules in force, and what they need."""
         partition.keep_documents(self.inputs[0], _DOCUMENTS, self._routing.document_days)
         if self._plain is not None:
-            self._packed[partition.number] = PackedRows(partition)
+            self._packed[partition.number] = StockTable(partition)
             partition.keep_packed(PackedStock, write_stock)
             partition.write_by(StockRow, write_stock)
             partition.keep_packed(Written, attrgetter("value"))

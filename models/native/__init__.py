@@ -6,24 +6,25 @@ Where they were not compiled, everything goes the general way, with the same res
 try:
     from models.native.answers import newest_stock
     from models.native.intake import PlainEvents, placed
-    from models.native.inventory import PackedRows, PlainDeltas
+    from models.native.inventory import PlainDeltas
     from models.native.ledger import heads
     from models.native.sources import PackedSource, write_source
     from models.native.stock import PackedStock, write_stock
+    from models.native.stock_table import StockTable
     from models.native.text import Pack, Written
 except ImportError:
-    Pack = PackedRows = PackedSource = PackedStock = None  # type: ignore[assignment,misc]
+    Pack = PackedSource = PackedStock = StockTable = None  # type: ignore[assignment,misc]
     PlainDeltas = PlainEvents = Written = None  # type: ignore[assignment,misc]
     heads = newest_stock = placed = None  # type: ignore[assignment]
     write_source = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
-    "PackedRows",
     "PackedSource",
     "PackedStock",
     "PlainDeltas",
     "PlainEvents",
+    "StockTable",
     "Written",
     "heads",
     "newest_stock",

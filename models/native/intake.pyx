@@ -25,13 +25,13 @@ cdef extern from "Python.h":
 
 from models.native.placing cimport partition_of
 from models.native.slots cimport field, is_small, number, place_of, set_field
-from models.native.sources cimport PackedSource, take_over
+from models.native.sources cimport PackedSource, SourceTable
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take, text_of,
 )
 
 from models import arrival, topics
-from models.arrival import SourceRow, source_key, visit
+from models.arrival import SourceRow, visit
 from models.clock import FUTURE, corrected, observe
 from models.decoding import EARLIEST_YEAR, LATEST_YEAR, MAX_LINE
 from models.events import MAX_LINES, MAX_QUANTITY, pos, returns, warehouse
@@ -184,66 +184,6 @@ cdef dict KINDS = {
 }
 
 
-cdef class Sources:
-    """The packed sources of one topic in a partition, by the bytes of their names.
-
-    The partition has each of them in `live`, and in `changed` where this step changed it: both
-    dictionaries are replaced, never emptied.
-    """
-
-    cdef object _rows
-    cdef str _topic
-    cdef dict _live
-    cdef dict _changed
-    cdef dict _packed
-    cdef long long _step
-
-    def __init__(self, rows, str topic):
-        self._rows, self._topic = rows, topic
-
-    cdef int turn_to(self) except -1:
-        """Look whether another step has begun, or the partition has let go of its rows."""
-        if self._rows.live is not self._live:
-            self._live, self._packed = self._rows.live, {}
-        if self._rows.changed is not self._changed:
-            self._changed = self._rows.changed
-            self._step += 1
-        return 0
-
-    cdef PackedSource find(self, bytes name):
-        """The source, as the partition has it; None where it is not there, or cannot be packed."""
-        cdef PackedSource packed
-        cdef str key
-        found = self._packed.get(name)
-        if found is not None and (<PackedSource>found).is_current:
-            return <PackedSource>found
-        key = source_key(self._topic, name.decode("ascii"))
-        row = self._live.get(key)
-        if row is None:
-            row = self._rows.get(key, SourceRow)
-        if type(row) is PackedSource:
-            packed = <PackedSource>row
-        else:
-            packed = take_over(row, key)
-            if packed is None:
-                return None
-            self._live[key] = packed
-        packed.step = 0
-        if key in self._changed:
-            self._changed[key] = packed
-            packed.step = self._step
-        self._packed[name] = packed
-        return packed
-
-    cdef bint note_change(self, PackedSource row) except -1:
-        """It changes in this step; whether it had not before."""
-        if row.step == self._step:
-            return False
-        row.step = self._step
-        self._rows.put(row.key, row)
-        return True
-
-
 cdef class PlainEvents:
     """Takes the plain events of one topic.
 
@@ -257,7 +197,7 @@ cdef class PlainEvents:
     cdef long long _number
     cdef list _packs
     cdef dict _sources_of
-    cdef Sources _sources
+    cdef SourceTable _sources
     cdef Line* _lines
     cdef Py_ssize_t _room
     cdef Text _text
@@ -306,8 +246,8 @@ cdef class PlainEvents:
         self._rows = work.partition
         self._own = self._rows.number
         self._sources = self._sources_of.get(self._own)
-        if self._sources is None or self._sources._rows is not self._rows:
-            self._sources = self._sources_of[self._own] = Sources(self._rows, self._topic)
+        if self._sources is None or self._sources.rows is not self._rows:
+            self._sources = self._sources_of[self._own] = SourceTable(self._rows, self._topic)
         self._sources.turn_to()
         self._generation = <long long>self._rows.position.generation << PLACE_BITS
         self._reference = reference

@@ -1,16 +1,8 @@
 from collections.abc import Callable
-from typing import Protocol
 
 from models.instants import Instant
+from models.native.stock_table import StockTable
 from models.packs import Pack
-from models.rows import Packed, Row, Rows
-
-class _Live(Rows, Protocol):
-    live: dict[str, Row | Packed]
-    changed: dict[str, Row | Packed]
-
-class PackedRows:
-    def __init__(self, rows: _Live) -> None: ...
 
 class PlainDeltas:
     taken: int
@@ -21,7 +13,7 @@ class PlainDeltas:
     def begin(
         self,
         value: bytes,
-        packed: PackedRows,
+        packed: StockTable,
         entries: Pack,
         base: int,
         received: Instant,

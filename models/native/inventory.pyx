@@ -2,40 +2,28 @@
 # The commonest movements, from the bytes of their record to rows and ledger entries.
 #
 # A plain movement is a delta of a row that is there, without a note, later than the row's last
-# count, or the first that is heard of a return's line, where that says that it was decided on. What `models.inventory.transition` and `models.ledger` make of it, this makes too, to the
-# byte; `tests/unit/test_native.py` holds one against the other. All else is left to those.
+# count, or the first that is heard of a return's line, where that says that it was decided on. What
+# `models.inventory.transition` and `models.ledger` make of it, this makes too, to the byte;
+# `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.string cimport memcmp, memcpy
 
-from models.native.stock cimport PackedStock, filed, is_countable, put_recent, take_over
+from models.native.stock cimport PackedStock, filed, is_countable, put_recent
+from models.native.stock_table cimport StockTable, is_whole
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
 )
 
-import random
-
 from models import returns, stock
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
-from models.stock import StockRow, file_recent
-
-cdef extern from "Python.h":
-    object PyUnicode_New(Py_ssize_t size, unsigned int highest)
-    void* PyUnicode_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+from models.stock import file_recent
 
 cdef enum:
     NO_STREAM = -1
-    FEWEST = 64  # places of a table, a power of two
-    ROW_WEIGHT = 700  # bytes that a row without a book is taken to have beside names and deltas
 
 cdef long long HISTORY = _HISTORY
-cdef unsigned long long SEED = random.getrandbits(64)
 
 cdef struct Delta:
     Span sku
@@ -130,171 +118,6 @@ cdef bint read_null(Reader* reader) noexcept nogil:
     return 1
 
 
-cdef struct Place:
-    unsigned long long hash
-    PyObject* row
-
-
-cdef class PackedRows:
-    """The packed stock rows of a partition, found by the bytes of their names.
-
-    The partition has each of them in `live`, and in `changed` where this step changed it: both
-    dictionaries are replaced, never emptied.
-    """
-
-    cdef object _rows
-    cdef dict _live
-    cdef dict _changed
-    cdef long long _step
-    cdef Place* _places
-    cdef Py_ssize_t _mask
-    cdef Py_ssize_t _taken
-
-    def __cinit__(self, rows):
-        self._rows = rows
-        self._places = NULL
-        self._empty(FEWEST)
-
-    def __dealloc__(self):
-        self._let_go()
-        PyMem_Free(self._places)
-
-    cdef void _let_go(self) noexcept:
-        cdef Py_ssize_t at
-        if self._places == NULL:
-            return
-        for at in range(self._mask + 1):
-            Py_XDECREF(self._places[at].row)
-            self._places[at].row = NULL
-
-    cdef int _empty(self, Py_ssize_t number) except -1:
-        self._let_go()
-        PyMem_Free(self._places)
-        self._taken = 0
-        self._places = <Place*>PyMem_Calloc(number, sizeof(Place))
-        if self._places == NULL:
-            raise MemoryError
-        self._mask = number - 1
-        return 0
-
-    cdef int turn_to(self) except -1:
-        """Look whether another step has begun, or the partition has let go of its rows."""
-        if self._rows.live is not self._live:
-            self._live = self._rows.live
-            self._empty(FEWEST)
-        if self._rows.changed is not self._changed:
-            self._changed = self._rows.changed
-            self._step += 1
-        return 0
-
-    cdef PackedStock find(self, Span sku, Span location):
-        """The row, as the partition has it; None where it cannot be packed, or is not there."""
-        cdef unsigned long long hash = hash_of(sku, location)
-        cdef Py_ssize_t at = hash & self._mask
-        cdef PackedStock found
-        while self._places[at].row != NULL:
-            if self._places[at].hash == hash:
-                found = <PackedStock>self._places[at].row
-                if is_named(found, sku, location):
-                    return found if found.is_current else self._packed(sku, location, hash)
-            at = (at + 1) & self._mask
-        return self._packed(sku, location, hash)
-
-    cdef PackedStock _packed(self, Span sku, Span location, unsigned long long hash):
-        cdef str key = _stock_key(sku, location)
-        cdef PackedStock packed
-        if key is None:
-            return None
-        row = self._live.get(key)
-        if row is None:
-            row = self._rows.get(key, StockRow)
-        if type(row) is PackedStock:
-            packed = <PackedStock>row
-        else:
-            packed = take_over(row, key)
-            if packed is None:
-                return None
-            self._live[key] = packed
-        packed.step = 0
-        if key in self._changed:
-            self._changed[key] = packed
-            packed.step = self._step
-        self._keep(packed, hash)
-        return packed
-
-    cdef int _keep(self, PackedStock packed, unsigned long long hash) except -1:
-        """Have it found from now on, in place of one that is not current any more."""
-        cdef Py_ssize_t at = hash & self._mask
-        cdef PackedStock known
-        while self._places[at].row != NULL:
-            if self._places[at].hash == hash:
-                known = <PackedStock>self._places[at].row
-                if known.key == packed.key:
-                    Py_INCREF(packed)
-                    self._places[at].row = <PyObject*>packed
-                    Py_DECREF(known)
-                    return 0
-            at = (at + 1) & self._mask
-        Py_INCREF(packed)
-        self._places[at] = Place(hash, <PyObject*>packed)
-        self._taken += 1
-        if 2 * self._taken > self._mask:
-            self._grow()
-        return 0
-
-    cdef int _grow(self) except -1:
-        cdef Py_ssize_t number = self._mask + 1, mask = 2 * number - 1, old, at
-        cdef Place* places = <Place*>PyMem_Calloc(2 * number, sizeof(Place))
-        if places == NULL:
-            raise MemoryError
-        for old in range(number):
-            if self._places[old].row != NULL:
-                at = self._places[old].hash & mask
-                while places[at].row != NULL:
-                    at = (at + 1) & mask
-                places[at] = self._places[old]
-        PyMem_Free(self._places)
-        self._places, self._mask = places, mask
-        return 0
-
-    cdef long long note_change(self, PackedStock row) except -1:
-        """It changes in this step; the bytes that this may add to the step's batch."""
-        if row.step == self._step:
-            return 0
-        # What `put` does with a row that is there and stays.
-        row.step = self._step
-        self._changed[row.key] = row
-        return (
-            ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
-            + len(row.before_recent) + len(row.after_chunks)
-        )
-
-    cdef object unpack(self, PackedStock packed):
-        """The row as Python has it, which the partition has from now on."""
-        return self._rows.get(packed.key, StockRow)
-
-
-cdef unsigned long long hash_of(Span sku, Span location) noexcept nogil:
-    # FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/, begun where nobody knows, and stirred.
-    cdef unsigned long long hash = SEED
-    cdef Py_ssize_t at
-    for at in range(sku.size):
-        hash = (hash ^ <unsigned char>sku.at[at]) * 1099511628211ULL
-    hash = (hash ^ 124) * 1099511628211ULL
-    for at in range(location.size):
-        hash = (hash ^ <unsigned char>location.at[at]) * 1099511628211ULL
-    return hash ^ (hash >> 32)
-
-
-cdef bint is_named(PackedStock row, Span sku, Span location) noexcept:
-    return (
-        row.name_size == sku.size + 1 + location.size
-        and memcmp(row.name, sku.at, sku.size) == 0
-        and row.name[sku.size] == c"|"
-        and memcmp(row.name + sku.size + 1, location.at, location.size) == 0
-    )
-
-
 cdef class PlainDeltas:
     """Applies the plain ones among a record's movements, and names those that are not.
 
@@ -304,7 +127,7 @@ cdef class PlainDeltas:
     """
 
     cdef object _rows
-    cdef PackedRows _packed
+    cdef StockTable _packed
     cdef dict _origins
     cdef Pack _entries
     cdef Text _text
@@ -331,7 +154,7 @@ cdef class PlainDeltas:
         self.taken = self.skipped = 0
 
     def begin(
-        self, bytes value, PackedRows packed, Pack entries, long long base, long long received,
+        self, bytes value, StockTable packed, Pack entries, long long base, long long received,
         promise_moved,
     ):
         """Take a record's movements, which change the rows of a partition from version `base` on.
@@ -340,7 +163,7 @@ cdef class PlainDeltas:
         what it promises now, and its version. Raises ValueError where `value` holds no array.
         """
         packed.turn_to()
-        self._packed, self._rows = packed, packed._rows
+        self._packed, self._rows = packed, packed.rows
         self._origins = self._rows.position.origins
         self._entries = entries
         self._promise_moved = promise_moved
@@ -562,23 +385,9 @@ cdef long long _promise(PackedStock row) noexcept nogil:
     )
 
 
-cdef str _stock_key(Span sku, Span location):
-    """What `models.rows.stock_key` gives; None where a part of it needs to be escaped."""
-    cdef char* at
-    if not sku.size or not _is_whole(sku) or not _is_whole(location):
-        return None
-    key = PyUnicode_New(7 + sku.size + location.size, 127)
-    at = <char*>PyUnicode_DATA(key)
-    memcpy(at, <const char*>b"stock|", 6)
-    memcpy(at + 6, sku.at, sku.size)
-    at[6 + sku.size] = c"|"
-    memcpy(at + 7 + sku.size, location.at, location.size)
-    return <str>key
-
-
 cdef str _return_key(Delta* delta):
     """What `models.returns.return_key` gives; None where a part of it needs to be escaped."""
-    if not _is_whole(delta.rma) or not _is_whole(delta.sku):
+    if not is_whole(delta.rma) or not is_whole(delta.sku):
         return None
     return f"return|{text_of(delta.rma)}|{delta.rma_line}|{text_of(delta.sku)}"
 
@@ -593,12 +402,3 @@ cdef object _return_row(Delta* delta, long long version):
         version=version, rma=text_of(delta.rma), line=delta.rma_line, sku=text_of(delta.sku),
         timeline=(told,),
     )
-
-
-cdef bint _is_whole(Span span) noexcept nogil:
-    cdef Py_ssize_t place
-    for place in range(span.size):
-        if span.at[place] == c"|" or span.at[place] == c"%":
-            return 0
-    return 1
-

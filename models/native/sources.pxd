@@ -1,14 +1,11 @@
 # See sources.pyx.
 
+from models.native.packing cimport PackedRow, PackedTable
 from models.native.text cimport Text
 
 
-cdef class PackedSource:
-    cdef readonly str key
-    cdef object row
+cdef class PackedSource(PackedRow):
     cdef object last_epoch
-    cdef readonly bint is_current
-    cdef long long step
     cdef long long version
     cdef long long now
     cdef long long newest
@@ -26,4 +23,9 @@ cdef class PackedSource:
     cdef int file(self, rows, Py_ssize_t chunk_size, Py_ssize_t most_chunks) except -1
 
 
-cdef PackedSource take_over(row, str key)
+cdef class SourceTable(PackedTable):
+    cdef str _topic
+    cdef dict _found
+
+    cdef PackedSource find(self, bytes name)
+    cdef bint note_change(self, PackedSource row) except -1

@@ -1,14 +1,7 @@
-from typing import ClassVar
-
 from models.arrival import SourceRow
+from models.native.packing import PackedRow
 
-class PackedSource:
-    is_document: ClassVar[bool]
-    is_filed: ClassVar[bool]
-    key: str
-    is_current: bool
-
-    def leave(self) -> None: ...
+class PackedSource(PackedRow):
     def unpacked(self) -> SourceRow: ...
 
 def write_source(row: SourceRow | PackedSource) -> bytes: ...

@@ -7,13 +7,14 @@
 
 cimport cython
 
+from models.native.packing cimport PackedRow, PackedTable
 from models.native.slots cimport field, is_small, number, place_of, set_field
 from models.native.text cimport Text, Written
 
 import msgspec
 
 from models import rows
-from models.arrival import Epoch, HashesRow, SourceRow, file_hashes, hashes_key
+from models.arrival import Epoch, HashesRow, SourceRow, file_hashes, hashes_key, source_key
 from models.instants import to_rfc3339
 
 cdef object encode = msgspec.json.Encoder().encode
@@ -45,22 +46,8 @@ cdef Text _text = Text()
 
 @cython.final
 @cython.no_gc
-cdef class PackedSource:
-    """A source's row, and of its latest epoch what plain events move.
-
-    The row that it was made of is its own from then on. `is_current`: it is what its partition has;
-    no longer once it was unpacked.
-    """
-
-    is_document = False
-    is_filed = False
-
-    def __init__(self):
-        raise TypeError("rows are packed by whoever has them")
-
-    def leave(self):
-        """Another row is in its place."""
-        self.is_current = False
+cdef class PackedSource(PackedRow):
+    """A source's row, and of its latest epoch what plain events move."""
 
     def unpacked(self):
         """The row as Python has it, which is current from now on."""
@@ -94,7 +81,6 @@ cdef class PackedSource:
         cdef long long chunk = self.lowest // chunk_size
         cdef list chunks = self.last_epoch.chunks
         cdef Text text = _text
-        cdef str key
         if chunk != self.highest // chunk_size or (
             chunks and chunk <= <long long>chunks[len(chunks) - 1]
         ):
@@ -123,7 +109,7 @@ cdef str _hashes_key(PackedSource packed, chunk):
     return hashes_key(packed.row.topic, packed.row.source, packed.epoch, chunk)
 
 
-cdef PackedSource take_over(row, str key):
+cdef PackedSource _take_over(row, str key):
     """The source, packed from now on; None where that cannot be, or no event of it is plain."""
     cdef PackedSource packed
     cdef list epochs
@@ -172,6 +158,40 @@ cdef object _unpacked(PackedSource packed):
 
 cdef bytes _object(Text fields):
     return b"{%b}" % fields.start[: fields.size]
+
+
+@cython.final
+cdef class SourceTable(PackedTable):
+    """The packed sources of one topic in a partition, by the bytes of their names."""
+
+    def __init__(self, rows, str topic):
+        self.rows, self._topic = rows, topic
+
+    cdef PackedSource find(self, bytes name):
+        """The source, as the partition has it; None where it is not there, or cannot be packed."""
+        cdef PackedSource packed
+        found = self._found.get(name)
+        if found is not None and (<PackedSource>found).is_current:
+            return <PackedSource>found
+        packed = <PackedSource>self.adopt(source_key(self._topic, name.decode("ascii")), SourceRow)
+        if packed is not None:
+            self._found[name] = packed
+        return packed
+
+    cdef bint note_change(self, PackedSource row) except -1:
+        """It changes in this step; whether it had not before."""
+        if row.step == self.step:
+            return False
+        row.step = self.step
+        self.rows.put(row.key, row)
+        return True
+
+    cdef PackedRow pack(self, row, str key):
+        return _take_over(row, key)
+
+    cdef int let_go(self) except -1:
+        self._found = {}
+        return 0
 
 
 def write_source(row):

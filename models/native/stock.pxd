@@ -1,13 +1,12 @@
 # See stock.pyx.
 
-cdef class PackedStock:
-    cdef readonly str key
-    cdef object row
-    cdef readonly bint is_current
+from models.native.packing cimport PackedRow
+
+
+cdef class PackedStock(PackedRow):
     cdef bint opened
     cdef bint owes
     cdef bint has_sums
-    cdef long long step
     cdef const char* name
     cdef Py_ssize_t name_size
     cdef char short_name[32]

@@ -12,6 +12,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
+from models.native.packing cimport PackedRow
 from models.native.slots cimport field, holds, number, place_of, set_field
 from models.native.text cimport Text, Written
 
@@ -102,27 +103,14 @@ cdef Text _text = Text()
 
 @cython.final
 @cython.no_gc
-cdef class PackedStock:
-    """A stock row, its numbers side by side; the row that it was made of is its own from then on.
-
-    `is_current`: it is what its partition has; no longer once it was unpacked.
-    """
-
-    is_document = False
-    is_filed = False
+cdef class PackedStock(PackedRow):
+    """A stock row, its numbers side by side."""
 
     def __cinit__(self):
         self.recent = NULL
 
     def __dealloc__(self):
         PyMem_Free(self.recent)
-
-    def __init__(self):
-        raise TypeError("rows are packed by whoever has them")
-
-    def leave(self):
-        """Another row is in its place."""
-        self.is_current = False
 
     def unpacked(self):
         """The row as Python has it, which is current from now on."""

@@ -1,0 +1,169 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# Packed stock rows, found by the bytes of their SKU and location.
+
+cimport cython
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.string cimport memcmp, memcpy
+
+from models.native.packing cimport PackedRow, PackedTable
+from models.native.stock cimport PackedStock, take_over
+from models.native.text cimport Span
+
+import random
+
+from models.stock import StockRow
+
+cdef extern from "Python.h":
+    object PyUnicode_New(Py_ssize_t size, unsigned int highest)
+    void* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef enum:
+    FEWEST = 64  # places of a table, a power of two
+    ROW_WEIGHT = 700  # bytes that a row without a book is taken to have beside names and deltas
+
+cdef unsigned long long SEED = random.getrandbits(64)
+
+
+@cython.final
+cdef class StockTable(PackedTable):
+    """The packed stock rows of a partition."""
+
+    def __cinit__(self, rows):
+        self.rows = rows
+        self._places = NULL
+        self.let_go()
+
+    def __dealloc__(self):
+        self._clear()
+
+    cdef void _clear(self) noexcept:
+        cdef Py_ssize_t at
+        if self._places == NULL:
+            return
+        for at in range(self._mask + 1):
+            Py_XDECREF(self._places[at].row)
+        PyMem_Free(self._places)
+        self._places = NULL
+
+    cdef int let_go(self) except -1:
+        self._clear()
+        self._taken, self._mask = 0, FEWEST - 1
+        self._places = <Place*>PyMem_Calloc(FEWEST, sizeof(Place))
+        if self._places == NULL:
+            raise MemoryError
+        return 0
+
+    cdef PackedStock find(self, Span sku, Span location):
+        """The row, as the partition has it; None where it cannot be packed, or is not there."""
+        cdef unsigned long long hash = _hash_of(sku, location)
+        cdef Py_ssize_t at = hash & self._mask
+        cdef PackedStock found
+        while self._places[at].row != NULL:
+            if self._places[at].hash == hash:
+                found = <PackedStock>self._places[at].row
+                if _is_named(found, sku, location):
+                    return found if found.is_current else self._adopted(sku, location, hash)
+            at = (at + 1) & self._mask
+        return self._adopted(sku, location, hash)
+
+    cdef PackedStock _adopted(self, Span sku, Span location, unsigned long long hash):
+        cdef str key = _stock_key(sku, location)
+        cdef PackedStock packed
+        if key is None:
+            return None
+        packed = <PackedStock>self.adopt(key, StockRow)
+        if packed is not None:
+            self._keep(packed, hash)
+        return packed
+
+    cdef PackedRow pack(self, row, str key):
+        return take_over(row, key)
+
+    cdef int _keep(self, PackedStock packed, unsigned long long hash) except -1:
+        """Have it found from now on, in place of one that is not current any more."""
+        cdef Py_ssize_t at = hash & self._mask
+        cdef PackedStock known
+        while self._places[at].row != NULL:
+            if self._places[at].hash == hash:
+                known = <PackedStock>self._places[at].row
+                if known.key == packed.key:
+                    Py_INCREF(packed)
+                    self._places[at].row = <PyObject*>packed
+                    Py_DECREF(known)
+                    return 0
+            at = (at + 1) & self._mask
+        Py_INCREF(packed)
+        self._places[at] = Place(hash, <PyObject*>packed)
+        self._taken += 1
+        if 2 * self._taken > self._mask:
+            self._grow()
+        return 0
+
+    cdef int _grow(self) except -1:
+        cdef Py_ssize_t number = self._mask + 1, mask = 2 * number - 1, old, at
+        cdef Place* places = <Place*>PyMem_Calloc(2 * number, sizeof(Place))
+        if places == NULL:
+            raise MemoryError
+        for old in range(number):
+            if self._places[old].row != NULL:
+                at = self._places[old].hash & mask
+                while places[at].row != NULL:
+                    at = (at + 1) & mask
+                places[at] = self._places[old]
+        PyMem_Free(self._places)
+        self._places, self._mask = places, mask
+        return 0
+
+    cdef long long note_change(self, PackedStock row) except -1:
+        """It changes in this step; the bytes that this may add to the step's batch."""
+        if row.step == self.step:
+            return 0
+        # What `put` does with a row that is there and stays.
+        row.step = self.step
+        self.changed[row.key] = row
+        return (
+            ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
+            + len(row.before_recent) + len(row.after_chunks)
+        )
+
+    cdef object unpack(self, PackedStock packed):
+        """The row as Python has it, which the partition has from now on."""
+        return self.rows.get(packed.key, StockRow)
+
+
+cdef unsigned long long _hash_of(Span sku, Span location) noexcept nogil:
+    # FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/, begun where nobody knows, and stirred.
+    cdef unsigned long long hash = SEED
+    cdef Py_ssize_t at
+    for at in range(sku.size):
+        hash = (hash ^ <unsigned char>sku.at[at]) * 1099511628211ULL
+    hash = (hash ^ 124) * 1099511628211ULL
+    for at in range(location.size):
+        hash = (hash ^ <unsigned char>location.at[at]) * 1099511628211ULL
+    return hash ^ (hash >> 32)
+
+
+cdef bint _is_named(PackedStock row, Span sku, Span location) noexcept:
+    return (
+        row.name_size == sku.size + 1 + location.size
+        and memcmp(row.name, sku.at, sku.size) == 0
+        and row.name[sku.size] == c"|"
+        and memcmp(row.name + sku.size + 1, location.at, location.size) == 0
+    )
+
+
+cdef str _stock_key(Span sku, Span location):
+    """What `models.rows.stock_key` gives; None where a part of it needs to be escaped."""
+    cdef char* at
+    if not sku.size or not is_whole(sku) or not is_whole(location):
+        return None
+    key = PyUnicode_New(7 + sku.size + location.size, 127)
+    at = <char*>PyUnicode_DATA(key)
+    memcpy(at, <const char*>b"stock|", 6)
+    memcpy(at + 6, sku.at, sku.size)
+    at[6 + sku.size] = c"|"
+    memcpy(at + 7 + sku.size, location.at, location.size)
+    return <str>key
