@@ -3,10 +3,11 @@
 import asyncio
 import json
 import logging
+import sys
 import zoneinfo
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import faust
 import typer
@@ -28,6 +29,9 @@ from streams.supervisor import supervise
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 T = TypeVar("T")
+
+SWITCH_SECONDS: Final = 0.0001
+"""For so long the loop goes on when a helper wants the interpreter, for whose batch a step waits."""
 
 _NOISY = ("aiokafka", "faust", "asyncio")
 
@@ -55,6 +59,7 @@ def _run_stages(settings: Settings, pressure: Pressure, names: Sequence[str]) ->
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     collect_seldom()
+    sys.setswitchinterval(SWITCH_SECONDS)
     memory.keep_for_reuse()
     uvloop.install()
     # A rerun on another machine must resolve local times the same: the packaged zones only.
