@@ -31,7 +31,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 T = TypeVar("T")
 
 SWITCH_SECONDS: Final = 0.0001
-"""For so long the loop goes on when a helper wants the interpreter, for whose batch a step waits."""
+"""A helper waits so long for the interpreter, and a step for the batch that it compresses."""
 
 _NOISY = ("aiokafka", "faust", "asyncio")
 
