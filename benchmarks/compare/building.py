@@ -15,7 +15,13 @@ _JAVA_SOURCES: Final = _PEERS / "kafka_streams"
 _JAVA_TARGET: Final = ROOT / ".local" / "kafka-streams-peer"
 _QUIX_LOCK: Final = _PEERS / "quix.lock"
 _QUIX_TARGET: Final = ROOT / ".local" / "quix-peer"
-_JVM: Final = ("-Xms1g", "-Xmx4g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+_JVM: Final = (
+    "-Xms1g",
+    "-Xmx4g",
+    # As workers of ours ask for them.
+    "-XX:+UseTransparentHugePages",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+)
 
 
 def java_peer() -> Sequence[str]:

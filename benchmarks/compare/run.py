@@ -39,6 +39,7 @@ from local.kafka import kafka
 from local.lag import Lag
 from local.processes import Process, scratch, started
 from models import topics
+from runtime import pages
 
 ONHAND: Final = "Onhand"
 REPEATS: Final = 0.01
@@ -139,6 +140,8 @@ class Comparison:
             "PEER_INPUTS": ",".join(inputs),
             "PEER_PARTITIONS": str(PARTITIONS),
             "PEER_FOLDER": str(folder),
+            # As workers of ours ask for them.
+            pages.TOLD_IN: pages.ASKS,
             **peer.settings,
         }
         process = Process(peer.case, peer.command(), folder / "log", environ)
