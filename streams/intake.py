@@ -165,6 +165,7 @@ class Intake:
             return True
         decoder = self._decoders[work.topic]
         value = record.value
+        work.weigh(value or b"")
         event = decoder.single(value)
         if event is not None:
             element = Element(work, record, 0, value or b"")

@@ -18,7 +18,14 @@ from models.movements import (
     decode_one,
     place,
 )
-from models.native import PackedStock, PlainDeltas, StockTable, Written, write_stock
+from models.native import (
+    PackedStock,
+    PlainDeltas,
+    StockTable,
+    Written,
+    WrittenDocument,
+    write_stock,
+)
 from models.outcomes import APPLIED, Code, Outcome
 from models.packs import Pack, pack
 from models.returns import ReturnRow
@@ -99,7 +106,8 @@ class Inventory:
             self._packed[partition.number] = StockTable(partition)
             partition.keep_packed(PackedStock, write_stock)
             partition.write_by(StockRow, write_stock)
-            partition.keep_packed(Written, attrgetter("value"))
+            for written in (Written, WrittenDocument):
+                partition.keep_packed(written, attrgetter("value"))
         self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)
         self._allocations[partition.number] = Allocations(
             partition, self._routing.allocations[partition.number]
@@ -123,6 +131,7 @@ class Inventory:
         base = version(partition.position.generation, place(record.offset, 0))
         plain = self._plain
         if plain is None:
+            work.weigh(record.value or b"")
             numbered = enumerate(decode(record.value or b""))
             return all(self._apply(work, record, one, base, index) for index, one in numbered)
         allocations = self._allocations[partition.number]
@@ -131,6 +140,7 @@ class Inventory:
         packed = self._packed[partition.number]
         plain.begin(record.value or b"", packed, entries, base, work.now, promise_moved)
         while plain.advance():
+            work.weigh(plain.element)
             if not self._apply(work, record, decode_one(plain.element), base, plain.index):
                 return False
         return True

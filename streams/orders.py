@@ -91,6 +91,7 @@ class Orders:
         """Take one record: a command, or the service's own decision, tick or rule."""
         if bury_if_too_large(work, self._routing, record):
             return True
+        work.weigh(record.value or b"")
         for element in self._decoder.elements(record.value):
             for code, reason, index, original in element.rejected:
                 bury(work, self._routing, record, code, reason, index, original)

@@ -11,10 +11,11 @@ try:
     from models.native.sources import PackedSource, write_source
     from models.native.stock import PackedStock, write_stock
     from models.native.stock_table import StockTable
-    from models.native.text import Pack, Written
+    from models.native.text import Pack
+    from models.native.written import Written, WrittenDocument
 except ImportError:
     Pack = PackedSource = PackedStock = StockTable = None  # type: ignore[assignment,misc]
-    PlainDeltas = PlainEvents = Written = None  # type: ignore[assignment,misc]
+    PlainDeltas = PlainEvents = Written = WrittenDocument = None  # type: ignore[assignment,misc]
     heads = newest_stock = placed = None  # type: ignore[assignment]
     write_source = write_stock = None  # type: ignore[assignment]
 
@@ -26,6 +27,7 @@ __all__ = [
     "PlainEvents",
     "StockTable",
     "Written",
+    "WrittenDocument",
     "heads",
     "newest_stock",
     "placed",

@@ -16,6 +16,7 @@ from models.native.text cimport (
 )
 
 from models import returns, stock
+from models.native.written import WrittenDocument
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
 from models.stock import file_recent
@@ -24,6 +25,13 @@ cdef enum:
     NO_STREAM = -1
 
 cdef long long HISTORY = _HISTORY
+
+if ReturnRow.__struct_fields__ != (
+    "version", "day", "rma", "line", "sku", "sold_as", "timeline",
+) or TimelineStage.__struct_fields__ != (
+    "at", "sequence", "source", "stage", "quantity", "location", "disposition", "reason",
+):
+    raise ImportError("the fields of a return's row are others than those compiled")
 
 cdef struct Delta:
     Span sku
@@ -123,11 +131,13 @@ cdef class PlainDeltas:
 
     After `begin`, each call of `advance` applies plain movements up to one that is not: that is
     `element`, at `index`. It returns False once the record is done. `taken` counts the movements
-    that were applied, `skipped` those whose origin was absorbed before.
+    that were applied, `skipped` those whose origin was absorbed before. The partition's weight has
+    what they may add to rows.
     """
 
     cdef object _rows
     cdef StockTable _packed
+    cdef dict _encoded
     cdef dict _origins
     cdef Pack _entries
     cdef Text _text
@@ -164,7 +174,7 @@ cdef class PlainDeltas:
         """
         packed.turn_to()
         self._packed, self._rows = packed, packed.rows
-        self._origins = self._rows.position.origins
+        self._encoded, self._origins = self._rows.encoded, self._rows.position.origins
         self._entries = entries
         self._promise_moved = promise_moved
         self._value = value
@@ -177,7 +187,7 @@ cdef class PlainDeltas:
 
     def forget(self):
         """Let go of the rows of the last record."""
-        self._rows = self._packed = self._origins = self._entries = None
+        self._rows = self._packed = self._encoded = self._origins = self._entries = None
         self._promise_moved = self._value = None
         self._element.size = 0
 
@@ -241,7 +251,7 @@ cdef class PlainDeltas:
             return False
         if delta.is_return:
             document = _return_key(delta)
-            if document is None or self._rows.get(document, ReturnRow) is not None:
+            if document is None or self._is_known(document):
                 return False
         if counts:
             if delta.effective <= row.counted_at:
@@ -275,7 +285,9 @@ cdef class PlainDeltas:
         else:
             row.quality_control = has
         if document is not None:
-            self._rows.put(document, _return_row(delta, version))
+            self._rows.put(document, _return_row(self._text, delta, version))
+            # The key has some of it again.
+            self._weight += 2 * self._element.size
         self._tell(delta, row, version, previous, counts)
         has = _promise(row)
         if row.recent_size >= self._full:
@@ -284,6 +296,12 @@ cdef class PlainDeltas:
             self._promise_moved(text_of(delta.sku), text_of(delta.location), has, version)
         self.taken += 1
         return True
+
+    cdef bint _is_known(self, str document) except -1:
+        """Whether there is a return's line of that key; hardly ever, so it is looked up first."""
+        if document not in self._packed.live and document not in self._encoded:
+            return False
+        return self._rows.get(document, ReturnRow) is not None
 
     cdef int _file_recent(self, PackedStock row) except -1:
         """What `models.stock.file_recent` does; where older rows have to go, that does it."""
@@ -315,6 +333,7 @@ cdef class PlainDeltas:
         text.put_integer(delta.sequence)
         text.put_one(c"]")
         put_recent(row, text.start, text.size)
+        self._weight += text.size
         row.recent_size += 1
         return 0
 
@@ -392,13 +411,30 @@ cdef str _return_key(Delta* delta):
     return f"return|{text_of(delta.rma)}|{delta.rma_line}|{text_of(delta.sku)}"
 
 
-cdef object _return_row(Delta* delta, long long version):
+cdef object _return_row(Text text, Delta* delta, long long version):
     """The row of a return's line of which nothing else is known."""
-    told = TimelineStage(
-        delta.effective, delta.sequence, text_of(delta.source), "disposed", delta.quantity,
-        text_of(delta.location), text_of(delta.disposition), None,
-    )
-    return ReturnRow(
-        version=version, rma=text_of(delta.rma), line=delta.rma_line, sku=text_of(delta.sku),
-        timeline=(told,),
-    )
+    cdef bytes told
+    text.size = 0
+    text.put(b'{"version":', 11)
+    text.put_integer(version)
+    told = text.taken()
+    text.put(b',"rma":"', 8)
+    text.put_span(delta.rma)
+    text.put(b'","line":', 9)
+    text.put_integer(delta.rma_line)
+    text.put(b',"sku":"', 8)
+    text.put_span(delta.sku)
+    text.put(b'","sold_as":null,"timeline":[[', 30)
+    text.put_integer(delta.effective)
+    text.put_one(c",")
+    text.put_integer(delta.sequence)
+    text.put(b',"', 2)
+    text.put_span(delta.source)
+    text.put(b'","disposed",', 13)
+    text.put_integer(delta.quantity)
+    text.put(b',"', 2)
+    text.put_span(delta.location)
+    text.put(b'","', 3)
+    text.put_span(delta.disposition)
+    text.put(b'",null]]}', 9)
+    return WrittenDocument(told, text.taken(), ReturnRow)

@@ -9,7 +9,8 @@ cimport cython
 
 from models.native.packing cimport PackedRow, PackedTable
 from models.native.slots cimport field, is_small, number, place_of, set_field
-from models.native.text cimport Text, Written
+from models.native.text cimport Text
+from models.native.written cimport Written
 
 import msgspec
 

@@ -14,7 +14,8 @@ from libc.string cimport memcpy
 
 from models.native.packing cimport PackedRow
 from models.native.slots cimport field, holds, number, place_of, set_field
-from models.native.text cimport Text, Written
+from models.native.text cimport Text
+from models.native.written cimport Written
 
 import msgspec
 

@@ -22,7 +22,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     FEWEST = 64  # places of a table, a power of two
-    ROW_WEIGHT = 700  # bytes that a row without a book is taken to have beside names and deltas
+    ROW_WEIGHT = 700  # bytes; a row of the largest numbers has less beside names, counts and deltas
 
 cdef unsigned long long SEED = random.getrandbits(64)
 
@@ -125,7 +125,7 @@ cdef class StockTable(PackedTable):
         row.step = self.step
         self.changed[row.key] = row
         return (
-            ROW_WEIGHT + PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
+            ROW_WEIGHT + 2 * PyUnicode_GET_LENGTH(row.key) + row.recent_bytes
             + len(row.before_recent) + len(row.after_chunks)
         )
 

@@ -197,13 +197,6 @@ cdef class Text:
         return written
 
 
-cdef class Written:
-    """A filed row that nobody has read: its value, and the `kind` of row that it is."""
-
-    cdef readonly bytes value
-    cdef object _kind
-
-
 cdef class Pack:
     """JSON values on their way out, in arrays of up to `most`."""
 

@@ -1,16 +1,3 @@
-from typing import ClassVar
-
-from models.rows import Row
-
-class Written:
-    is_document: ClassVar[bool]
-    is_filed: ClassVar[bool]
-    value: bytes
-
-    def __init__(self, value: bytes, kind: type[Row]) -> None: ...
-    def leave(self) -> None: ...
-    def unpacked(self) -> Row: ...
-
 class Pack:
     def __init__(self, most: int) -> None: ...
     def add(self, value: bytes) -> None: ...

@@ -1,9 +1,6 @@
 # See text.pxd.
 
-cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-
-from models.rows import decode
 
 
 cdef class Text:
@@ -21,23 +18,6 @@ cdef class Text:
             raise MemoryError
         self.start, self.room = start, room
         return 0
-
-
-@cython.final
-@cython.no_gc
-cdef class Written:
-    is_document = False
-    is_filed = True
-
-    def __init__(self, bytes value not None, kind):
-        self.value, self._kind = value, kind
-
-    def leave(self):
-        """Another row is in its place."""
-
-    def unpacked(self):
-        """The row."""
-        return decode(self.value, self._kind)
 
 
 cdef class Pack:

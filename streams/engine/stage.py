@@ -50,6 +50,10 @@ class Work:
             if now >= documents.due and self.topic not in self.partition.position.cursor:
                 documents.forget(self.partition)
 
+    def weigh(self, value: bytes) -> None:
+        """Rows may grow by all that `value` has, which is of the record at hand."""
+        self.partition.weight += len(value)
+
     def end(self) -> None:
         """No more records of the topic in this step."""
         self.partition.position.now[self.topic] = self.now
@@ -95,7 +99,7 @@ class Stage(Protocol):
         """Take one record into rows and outputs; False where only a part of it was done, or none.
 
         The position's cursor says how much that is, and the same record comes again, in another
-        step, for the rest.
+        step, for the rest. The partition's weight has what rows may have grown by then.
         """
 
     def finish(self, work: Work) -> None:
@@ -113,7 +117,7 @@ def absorb(stage: Stage, work: Work, records: Fetch) -> int:
     """Take records of the topic at hand; how many were taken whole before the step must be cut.
 
     Those that the position has absorbed are passed. What rows grow by comes in by records, so with
-    theirs the weight bounds the batch. Raises what the stage raises, with the place.
+    what those weigh the weight bounds the batch. Raises what the stage raises, with the place.
     """
     partition, topic = work.partition, work.topic
     offsets = partition.position.offsets
@@ -132,7 +136,6 @@ def absorb(stage: Stage, work: Work, records: Fetch) -> int:
                 work.begin(records[place])
                 if not stage.absorb(work, records[place]):
                     return place
-                partition.weight += len(records[place].value or b"")
                 done = 1
         except Exception as error:
             error.add_note(f"{where} {topic}/{partition.number} offset {records[place].offset}")

@@ -292,3 +292,35 @@ def test_rows_are_packed_by_who_has_them():
     for kind in (PackedStock, PackedSource):
         with pytest.raises(TypeError, match="packed by"):
             kind()
+
+
+@pytest.mark.parametrize("length", [1, 60])
+def test_plain_changes_weigh_what_they_may_add(length):
+    pipeline = Pipeline(partitions=1)
+    weighed = []
+
+    class Weighed(Partition):
+        def cut(self, *place):
+            weight, batch = self.weight, super().cut(*place)
+            weighed.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
+            return batch
+
+    pipeline.state["inventory", 0].__class__ = Weighed
+    source, sku, location = "p" * length, "S" * length, "1" * length
+    place = {"sku": sku, "location": location}
+    pipeline.send(b.receipt("p-wms", 1, "08:00", 500, **place), b.sale(source, 1, "08:00", **place))
+    sequences = iter(range(2, 100))
+    for number in (1, 41):
+        pipeline.send(*(b.sale(source, next(sequences), "09:00", **place) for _ in range(number)))
+    decided = {"quantity": 1, "disposition": "restock", **place}
+    pipeline.send(
+        *(
+            b.disposed("p-desk", n, "09:00", rma=f"{n}{'r' * length}", **decided)
+            for n in range(1, 9)
+        )
+    )
+    assert all(size <= weight for size, weight in weighed), weighed
+    (_, alone), (_, many), _ = weighed[-3:]
+    filed = 3 * partitions._GROWTH
+    assert many - alone <= filed + 40 * (50 + length)
+    assert pipeline.inventory._plain.taken >= 50

@@ -366,6 +366,7 @@ class Grown(Echo):
 
     def absorb(self, work, record):
         work.partition.put(f"row-{record.offset}", Seen(version=record.offset))
+        work.weigh(record.value)
         work.emit(("out", 0), None, record.value)
         return True
 
