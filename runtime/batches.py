@@ -7,8 +7,9 @@ layout is that of Kafka's message format 2, https://kafka.apache.org/documentati
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from struct import Struct
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 import google_crc32c
 import lz4.frame
@@ -23,6 +24,34 @@ Record = tuple[str | bytes | None, bytes | None, Headers]
 """Key, a string as its UTF-8, value, headers."""
 
 NO_HEADERS: Final[Headers] = []
+
+
+class Values(Sequence[Record]):
+    """Records of values by their keys, without headers, and of `rest` after them.
+
+    They are as good as packed: none is made unless it is asked for.
+    """
+
+    def __init__(self, values: dict[str, bytes], rest: list[Record]) -> None:
+        self.values = values
+        self.rest = rest
+
+    def __len__(self) -> int:
+        return len(self.values) + len(self.rest)
+
+    def __iter__(self) -> Iterator[Record]:
+        yield from zip(self.values, self.values.values(), repeat(NO_HEADERS))
+        yield from self.rest
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        return list(self)[place]
+
 
 _HEAD: Final = Struct(">qiib")
 """Offset, length of what follows it, epoch of the leader, format."""
@@ -122,7 +151,9 @@ def packed(records: Sequence[Record], most: int) -> tuple[bytes, int]:
     """What `packed_generally` gives."""
     if native.packed is None:
         return packed_generally(records, most)
-    return native.packed(records, most, headers_of)
+    if isinstance(records, Values):
+        return native.packed(records.values, records.rest, most, headers_of)
+    return native.packed({}, records, most, headers_of)
 
 
 def packed_generally(records: Sequence[Record], most: int) -> tuple[bytes, int]:

@@ -7,13 +7,12 @@ them packed. Steps that may not be finished are undone by forgetting the second 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import rows
 from models.rows import Deleted, Document, Packed, Row
-from runtime.batches import NO_HEADERS
-from runtime.batches import Record as Appended
+from runtime.batches import NO_HEADERS, Values
 from streams.engine.deletes import Deletes, tombstone
 from streams.engine.documents import Documents
 from streams.engine.position import PREFIX, Position
@@ -62,7 +61,7 @@ class Batch(NamedTuple):
 
     `rows` are values by key, `deleted` the ones that go and at which version; `at` is when, in
     milliseconds. `was_due`: a part of the deletes was, of which `forgotten` are those whose keys
-    are still gone. `filed` are rows that need not be kept decoded.
+    are still gone. `filed` are rows that need not be kept decoded. `grown` are the bytes of `rows`.
     """
 
     rows: dict[str, bytes]
@@ -72,15 +71,13 @@ class Batch(NamedTuple):
     at: int
     was_due: bool = False
     filed: Sequence[tuple[str, Row | Packed]] = ()
+    grown: int = 0
 
     @property
-    def records(self) -> list[Appended]:
+    def records(self) -> Values:
         """What is appended."""
-        return [
-            *zip(self.rows, self.rows.values(), repeat(NO_HEADERS)),
-            *(tombstone(key, version) for key, version in self.forgotten),
-            (*self.last, NO_HEADERS),
-        ]
+        gone = [tombstone(key, version) for key, version in self.forgotten]
+        return Values(self.rows, [*gone, (*self.last, NO_HEADERS)])
 
     @property
     def size(self) -> int:
@@ -199,7 +196,9 @@ class Partition:
             if isinstance(row := self.live[key], Deleted)
         ]
         last = self._last_of(writer, partitions, len(written) + len(forgotten))
-        batch = Batch(written, forgotten, last, gone, at, bool(due), self._filed)
+        # Counted while they are in the processor's caches.
+        grown = sum(map(len, written.values()))
+        batch = Batch(written, forgotten, last, gone, at, bool(due), self._filed, grown)
         self._unacked.append(batch)
         self.changed, self._deleted, self._filed = {}, {}, []
         self.weight, self.is_full = 0, False
@@ -235,7 +234,7 @@ class Partition:
         self._deletes.add(batch.at, batch.deleted)
         self._acked_position = self._last = batch.last[1]
         self.end += batch.size
-        self.grown += sum(map(len, batch.rows.values()))
+        self.grown += batch.grown
         self.to_repair.clear()
         self.late_at = None
         if len(self.live) > MAX_LIVE:
@@ -395,4 +394,5 @@ class Partition:
         values = {name: self.encoded[name] for name in names}
         heads = zip(names, map(rows.head, values.values()), strict=True)
         gone = [(name, version) for name, (version, is_gone) in heads if is_gone]
-        return Batch(values, [], self._last_of(writer, partitions, len(names)), gone, at)
+        last = self._last_of(writer, partitions, len(names))
+        return Batch(values, [], last, gone, at, grown=sum(map(len, values.values())))

@@ -6,7 +6,7 @@ only once acknowledged, so that a failed one is never overtaken.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
@@ -42,7 +42,9 @@ class Appender(Protocol):
     async def send_outputs(self, outputs: dict[Destination, list[Record]]) -> None:
         """Append a step's outputs, one batch per destination and round, and await every ack."""
 
-    async def send_state(self, states: dict[Destination, list[Record]]) -> dict[Destination, int]:
+    async def send_state(
+        self, states: Mapping[Destination, Sequence[Record]]
+    ) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
 
 
@@ -105,7 +107,9 @@ class Sender:
         await self._append(batches)
         return left
 
-    async def send_state(self, states: dict[Destination, list[Record]]) -> dict[Destination, int]:
+    async def send_state(
+        self, states: Mapping[Destination, Sequence[Record]]
+    ) -> dict[Destination, int]:
         """Append one batch per state partition; returns the offset where each landed."""
         batches, now = {}, _now()
         for (topic, partition), records in states.items():

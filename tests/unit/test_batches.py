@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from local.native import lacking
 from runtime import batches, native
-from runtime.batches import Batch, is_sound, packed, packed_generally
+from runtime.batches import Batch, Values, is_sound, packed, packed_generally
 
 NOW = 1_793_606_400_000
 WRITER = 2**40, 7, 2**31 - 1
@@ -59,6 +59,16 @@ def test_a_batch_is_the_one_that_aiokafka_would_build(records):
 def test_records_that_are_packed_in_c_are_packed_alike(records, most):
     assert native.packed is not None, "run `make setup`"
     assert packed(records, most) == packed_generally(records, most)
+
+
+@given(st.dictionaries(st.text(max_size=9), some, max_size=70), records, st.integers(0, 20_000))
+def test_values_by_their_keys_are_packed_as_the_records_that_they_are(values, rest, most):
+    one_by_one = [*((key, value, []) for key, value in values.items()), *rest]
+    keyed = Values(values, rest)
+    assert list(keyed) == one_by_one
+    assert (len(keyed), keyed[-1], keyed[1:]) == (len(one_by_one), rest[-1], one_by_one[1:])
+    assert packed(keyed, most) == packed_generally(keyed, most)
+    assert packed(keyed, most) == packed_generally(one_by_one, most)
 
 
 @given(records)
