@@ -14,9 +14,9 @@ from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
 )
+from models.native.written cimport WrittenDocument
 
 from models import returns, stock
-from models.native.written import WrittenDocument
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
 from models.stock import file_recent
@@ -284,14 +284,13 @@ cdef class PlainDeltas:
             row.damaged = has
         else:
             row.quality_control = has
-        if document is not None:
-            self._rows.put(document, _return_row(self._text, delta, version))
-            # The key has some of it again.
-            self._weight += 2 * self._element.size
         self._tell(delta, row, version, previous, counts)
         has = _promise(row)
         if row.recent_size >= self._full:
             self._file_recent(row)
+        if document is not None:
+            # The key has some of it again.
+            self._weight += self._add_document(document, delta, version) + 2 * self._element.size
         if self._promise_moved is not None and has != promised:
             self._promise_moved(text_of(delta.sku), text_of(delta.location), has, version)
         self.taken += 1
@@ -303,6 +302,11 @@ cdef class PlainDeltas:
             return False
         return self._rows.get(document, ReturnRow) is not None
 
+    cdef long long _add_document(self, str key, Delta* delta, long long version) except -1:
+        cdef WrittenDocument row = _return_row(self._text, delta, version)
+        self._rows.documents.note(key, row)
+        return self._packed.file(key, row)
+
     cdef int _file_recent(self, PackedStock row) except -1:
         """What `models.stock.file_recent` does; where older rows have to go, that does it."""
         cdef bint may_be_old = row.first_newest < row.newest - HISTORY
@@ -310,7 +314,7 @@ cdef class PlainDeltas:
         if row.has_sums or are_many or (row.first_chunk < row.next_chunk and may_be_old):
             file_recent(self._rows, self._packed.unpack(row))
             return 0
-        self._rows.put(f"history{row.key[5:]}|{row.next_chunk}", filed(row))
+        self._weight += self._packed.file(f"history{row.key[5:]}|{row.next_chunk}", filed(row))
         row.next_chunk += 1
         row.recent_bytes, row.recent_size = 1, 0
         return 0
@@ -411,7 +415,7 @@ cdef str _return_key(Delta* delta):
     return f"return|{text_of(delta.rma)}|{delta.rma_line}|{text_of(delta.sku)}"
 
 
-cdef object _return_row(Text text, Delta* delta, long long version):
+cdef WrittenDocument _return_row(Text text, Delta* delta, long long version):
     """The row of a return's line of which nothing else is known."""
     cdef bytes told
     text.size = 0

@@ -5,6 +5,9 @@
 
 cimport cython
 
+cdef enum:
+    FILED_WEIGHT = 512  # bytes; a key and what is around changes in a row of them have less
+
 
 @cython.no_gc
 cdef class PackedRow:
@@ -38,9 +41,18 @@ cdef class PackedTable:
             self.live = self.rows.live
             self.let_go()
         if self.rows.changed is not self.changed:
-            self.changed = self.rows.changed
+            self.changed, self.filed = self.rows.changed, self.rows.filed
             self.step += 1
         return 0
+
+    cdef long long file(self, str key, row) except -1:
+        """What `put` does with a filed row of a key that is new; the weight of it beside the row."""
+        if key in self.live:
+            self.rows.put(key, row)
+            return 0
+        self.live[key] = self.changed[key] = row
+        self.filed.append((key, row))
+        return FILED_WEIGHT
 
     cdef PackedRow adopt(self, str key, kind):
         """The row of `key`, packed from now on; None where it is not there, or cannot be packed."""

@@ -88,8 +88,8 @@ class Batch(NamedTuple):
 class Partition:
     """One partition's rows and position; it is the `Rows` that transitions see.
 
-    `live` and `changed` are replaced, never emptied: so whoever keeps what stands in them knows
-    when they are others.
+    `live`, `changed` and `filed`, what of the latter is filed, are replaced, never emptied: so
+    whoever keeps what stands in them knows when they are others.
 
     `weight` are about the bytes of what has changed since the last batch, which `is_full` where the
     next record has no room in it.
@@ -106,7 +106,7 @@ class Partition:
         self._packed: set[type[Packed]] = set()
         self._writers: dict[type[Row | Packed], Callable[[Any], bytes]] = {}
         self._deleted: dict[str, None] = {}
-        self._filed: list[tuple[str, Row | Packed]] = []
+        self.filed: list[tuple[str, Row | Packed]] = []
         self.position = Position(version=-1, partition=number)
         self._acked_position = rows.encode(self.position)
         self.end = 0
@@ -166,7 +166,7 @@ class Partition:
         if row.is_document and self.documents is not None:
             self.documents.note(key, row)  # type: ignore[arg-type]
         if row.is_filed:
-            self._filed.append((key, row))
+            self.filed.append((key, row))
         known = len(self.changed)
         self.changed[key] = row
         if len(self.changed) > known:
@@ -198,9 +198,9 @@ class Partition:
         last = self._last_of(writer, partitions, len(written) + len(forgotten))
         # Counted while they are in the processor's caches.
         grown = sum(map(len, written.values()))
-        batch = Batch(written, forgotten, last, gone, at, bool(due), self._filed, grown)
+        batch = Batch(written, forgotten, last, gone, at, bool(due), self.filed, grown)
         self._unacked.append(batch)
-        self.changed, self._deleted, self._filed = {}, {}, []
+        self.changed, self._deleted, self.filed = {}, {}, []
         self.weight, self.is_full = 0, False
         return batch
 
@@ -243,10 +243,9 @@ class Partition:
 
     def undo(self) -> None:
         """Forget what was computed since the last acknowledged step."""
-        self.live, self.changed = {}, {}
+        self.live, self.changed, self.filed = {}, {}, []
         self._unacked.clear()
         self._deleted.clear()
-        self._filed.clear()
         self._deletes.undo()
         self.weight, self.is_full = 0, False
         self.position = rows.decode(self._acked_position, Position)

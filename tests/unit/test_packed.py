@@ -68,6 +68,41 @@ def test_what_is_plain_and_what_is_not_take_turns(monkeypatch, limit, most):
     assert both.taken()[1] > 150
 
 
+@pytest.mark.parametrize("limit", [1, 3, 40])
+@pytest.mark.parametrize("most", [0, partitions.MAX_LIVE])
+def test_returns_of_which_more_is_told_are_what_they_would_have_been(monkeypatch, limit, most):
+    monkeypatch.setattr(partitions, "MAX_LIVE", most)
+    both, dice = Both(), Random(limit)
+    both.open("p")
+    for sequence in range(2, 200):
+        said = {"rma": f"R{dice.randrange(80)}", "sku": dice.choice("ST")}
+        if dice.random() < 0.8:
+            disposition = dice.choice(["restock", "quarantine", "vendor_return"])
+            event = b.disposed(
+                "p-desk", sequence, at(sequence), dice.randint(1, 3), disposition, **said
+            )
+        else:
+            stage = dice.choice(["authorized", "received"])
+            event = b.returned(stage, "p-desk", sequence, at(sequence // 2), 2, **said)
+        append(both, event)
+    both.run(limit)
+    assert both.agree()
+    assert both.taken()[1] > 80
+
+
+def test_what_is_filed_does_not_stay_decoded():
+    pipeline = Pipeline(partitions=1)
+    pipeline.send(b.receipt("p-wms", 1, "08:00", 500), b.sale("p", 1, "08:00"))
+    pipeline.send(*(b.sale("p", sequence, at(sequence)) for sequence in range(2, 25)))
+    pipeline.send(b.disposed("p-desk", 1, "09:00", 1, "restock"))
+    partition = pipeline.state["inventory", 0]
+    assert {key for key in partition.encoded if key.startswith(("history|", "return|"))} == {
+        "history|S|17|0",
+        "return|R1|1|S",
+    }
+    assert list(partition.live) == [KEY]
+
+
 def sold(pipeline, sequence):
     pipeline.send(b.sale("p", sequence, at(sequence)))
 
