@@ -25,34 +25,6 @@ Record = tuple[str | bytes | None, bytes | None, Headers]
 
 NO_HEADERS: Final[Headers] = []
 
-
-class Values(Sequence[Record]):
-    """Records of values by their keys, without headers, and of `rest` after them.
-
-    They are as good as packed: none is made unless it is asked for.
-    """
-
-    def __init__(self, values: dict[str, bytes], rest: list[Record]) -> None:
-        self.values = values
-        self.rest = rest
-
-    def __len__(self) -> int:
-        return len(self.values) + len(self.rest)
-
-    def __iter__(self) -> Iterator[Record]:
-        yield from zip(self.values, self.values.values(), repeat(NO_HEADERS))
-        yield from self.rest
-
-    @overload
-    def __getitem__(self, place: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
-        return list(self)[place]
-
-
 _HEAD: Final = Struct(">qiib")
 """Offset, length of what follows it, epoch of the leader, format."""
 
@@ -93,6 +65,33 @@ _lz4: Final = partial(
 
 _PIECE: Final = 64 * 1024
 """So much is copied at once to be summed: it stays in the processor's caches."""
+
+
+class Values(Sequence[Record]):
+    """Records of values by their keys, without headers, and of `rest` after them.
+
+    They are as good as packed: none is made unless it is asked for.
+    """
+
+    def __init__(self, values: dict[str, bytes], rest: list[Record]) -> None:
+        self.values = values
+        self.rest = rest
+
+    def __len__(self) -> int:
+        return len(self.values) + len(self.rest)
+
+    def __iter__(self) -> Iterator[Record]:
+        yield from zip(self.values, self.values.values(), repeat(NO_HEADERS))
+        yield from self.rest
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        return list(self)[place]
 
 
 class Batch:

@@ -24,7 +24,7 @@ from runtime.native import run_of
 from runtime.records import Fetch
 from streams.controls import REFERENCE_KEY, reference_moved
 from streams.decisions import TICK_KEY
-from streams.engine.partition import Partition
+from streams.engine.partition import Batch, Partition
 from streams.engine.stage import Outputs, Stage, Work, absorb
 from streams.intake import Intake
 from streams.inventory import Inventory
@@ -242,3 +242,17 @@ def key_of(event: dict[str, Any]) -> str:
         return str(event["source"])
     data = event["data"]
     return str(data.get("reservation") or data.get("channel"))
+
+
+def weighed(partition: Partition) -> list[tuple[int, int]]:
+    """From now on, of each of its batches: the bytes of the rows, and the weight that it had."""
+    sizes: list[tuple[int, int]] = []
+    cut = partition.cut
+
+    def weigh(*place: Any) -> Batch:
+        weight, batch = partition.weight, cut(*place)
+        sizes.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
+        return batch
+
+    partition.cut = weigh  # type: ignore[method-assign]
+    return sizes

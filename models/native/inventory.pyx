@@ -137,7 +137,6 @@ cdef class PlainDeltas:
 
     cdef object _rows
     cdef StockTable _packed
-    cdef dict _encoded
     cdef dict _origins
     cdef Pack _entries
     cdef Text _text
@@ -174,7 +173,7 @@ cdef class PlainDeltas:
         """
         packed.turn_to()
         self._packed, self._rows = packed, packed.rows
-        self._encoded, self._origins = self._rows.encoded, self._rows.position.origins
+        self._origins = self._rows.position.origins
         self._entries = entries
         self._promise_moved = promise_moved
         self._value = value
@@ -187,7 +186,7 @@ cdef class PlainDeltas:
 
     def forget(self):
         """Let go of the rows of the last record."""
-        self._rows = self._packed = self._encoded = self._origins = self._entries = None
+        self._rows = self._packed = self._origins = self._entries = None
         self._promise_moved = self._value = None
         self._element.size = 0
 
@@ -298,7 +297,7 @@ cdef class PlainDeltas:
 
     cdef bint _is_known(self, str document) except -1:
         """Whether there is a return's line of that key; hardly ever, so it is looked up first."""
-        if document not in self._packed.live and document not in self._encoded:
+        if document not in self._packed.live and document not in self._rows.encoded:
             return False
         return self._rows.get(document, ReturnRow) is not None
 

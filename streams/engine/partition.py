@@ -88,8 +88,9 @@ class Batch(NamedTuple):
 class Partition:
     """One partition's rows and position; it is the `Rows` that transitions see.
 
-    `live`, `changed` and `filed`, what of the latter is filed, are replaced, never emptied: so
-    whoever keeps what stands in them knows when they are others.
+    `live` are the rows that are decoded, `changed` those of this step, `filed` of these the ones
+    that need not be kept decoded. They are replaced, never emptied: so whoever keeps what stands
+    in them knows when they are others.
 
     `weight` are about the bytes of what has changed since the last batch, which `is_full` where the
     next record has no room in it.

@@ -17,12 +17,11 @@ from models.rows import stock_key
 from models.stock import empty
 from streams import dead_letters, intake, inventory
 from streams.engine import documents
-from streams.engine.partition import Partition
 from streams.engine.stage import Work
 from tests import builders as b
 from tests.both import Both
 from tests.histories import Run, history
-from tests.pipeline import Pipeline, received, topic_of
+from tests.pipeline import Pipeline, received, topic_of, weighed
 
 HISTORIES = 400
 
@@ -249,19 +248,8 @@ def test_numbers_beyond_those_of_the_machine_are_left_to_the_general_way():
 @pytest.mark.parametrize("length", [1, 100])
 @pytest.mark.parametrize("is_compiled", [True, False])
 def test_a_batch_of_rows_is_no_larger_than_it_was_taken_to_be(length, is_compiled):
-    sizes = []
-
-    class Weighed(Partition):
-        def cut(self, *place):
-            weight = self.weight
-            batch = super().cut(*place)
-            if any(key.startswith("stock|") for key in batch.rows):
-                sizes.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
-            return batch
-
-    pipeline = Pipeline(compiled=is_compiled)
-    for one in pipeline.state.values():
-        one.__class__ = Weighed
+    pipeline = Pipeline(partitions=1, compiled=is_compiled)
+    sizes = weighed(pipeline.state["inventory", 0])
     source, sku, location = "p" * length, "S" * length, "1" * length
     pipeline.send(b.receipt(f"{source}-wms", 1, "08:00", 500, sku=sku, location=location))
     for sequence in range(1, 40):

@@ -12,10 +12,9 @@ from models.native import PackedSource, PackedStock
 from models.rows import stock_key
 from models.stock import StockRow, empty
 from streams.engine import partition as partitions
-from streams.engine.partition import Partition
 from tests import builders as b
 from tests.both import Both
-from tests.pipeline import Pipeline, received, topic_of
+from tests.pipeline import Pipeline, received, topic_of, weighed
 
 KEY = stock_key("S", "17")
 
@@ -304,16 +303,7 @@ def test_a_row_of_which_nothing_is_plain_stays_a_row(pipeline, partition):
 
 def test_the_weight_of_a_row_has_what_its_count_says():
     pipeline = Pipeline(partitions=1)
-    sizes = []
-
-    class Weighed(Partition):
-        def cut(self, *place):
-            weight, batch = self.weight, super().cut(*place)
-            sizes.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
-            return batch
-
-    partition = pipeline.state["inventory", 0]
-    partition.__class__ = Weighed
+    sizes = weighed(pipeline.state["inventory", 0])
     pipeline.send(b.receipt("p-wms", 1, "08:00", 500), b.sale("p", 1, "08:00"))
     row = pipeline.stock_row()
     row.count, row.counted_by = "c" * 256, ("s" * 256, 0, 1)
@@ -332,15 +322,7 @@ def test_rows_are_packed_by_who_has_them():
 @pytest.mark.parametrize("length", [1, 60])
 def test_plain_changes_weigh_what_they_may_add(length):
     pipeline = Pipeline(partitions=1)
-    weighed = []
-
-    class Weighed(Partition):
-        def cut(self, *place):
-            weight, batch = self.weight, super().cut(*place)
-            weighed.append((sum(map(len, [*batch.rows, *batch.rows.values()])), weight))
-            return batch
-
-    pipeline.state["inventory", 0].__class__ = Weighed
+    sizes = weighed(pipeline.state["inventory", 0])
     source, sku, location = "p" * length, "S" * length, "1" * length
     place = {"sku": sku, "location": location}
     pipeline.send(b.receipt("p-wms", 1, "08:00", 500, **place), b.sale(source, 1, "08:00", **place))
@@ -354,8 +336,8 @@ def test_plain_changes_weigh_what_they_may_add(length):
             for n in range(1, 9)
         )
     )
-    assert all(size <= weight for size, weight in weighed), weighed
-    (_, alone), (_, many), _ = weighed[-3:]
+    assert all(size <= weight for size, weight in sizes), sizes
+    (_, alone), (_, many), _ = sizes[-3:]
     filed = 3 * partitions._GROWTH
     assert many - alone <= filed + 40 * (50 + length)
     assert pipeline.inventory._plain.taken >= 50
