@@ -14,6 +14,8 @@ from local.processes import ROOT
 
 FOLDERS: Final = (ROOT / "models" / "native", ROOT / "runtime" / "native")
 COMPILERS: Final = ("cc", "gcc", "clang")
+FLAGS: Final = ["-O3"]
+"""After those that Python was built with, which may be for less."""
 
 
 def lacking() -> str:
@@ -29,7 +31,10 @@ def build() -> None:
     """Compile every module, into the folder it stands in."""
     os.chdir(ROOT)
     sources = [path.relative_to(ROOT) for one in FOLDERS for path in sorted(one.glob("*.pyx"))]
-    extensions = [Extension(".".join(path.with_suffix("").parts), [str(path)]) for path in sources]
+    extensions = [
+        Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=FLAGS)
+        for path in sources
+    ]
     modules = cythonize(extensions, build_dir="build/cython", quiet=True, language_level=3)
     distribution = Distribution({"ext_modules": modules, "script_name": "native"})
     command = distribution.get_command_obj("build_ext")

@@ -105,7 +105,7 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
     recent_size: int = 0
     first_chunk: int = 0
     first_newest: Instant = NEVER
-    """Effective time of the newest delta in the first history row, once that was read."""
+    """Effective time of the newest delta in the first history row; NEVER where not known."""
     next_chunk: int = 0
     blocks: tuple[int, ...] = ()
     """Spans of which sums by minute are kept."""
@@ -260,6 +260,8 @@ def is_uncertain(row: StockRow, change: Change) -> bool:
 def file_recent(store: Rows, row: StockRow) -> None:
     key = history_key(row, row.next_chunk)
     store.put(key, HistoryRow(version=row.version, links=row.recent))
+    if row.first_chunk == row.next_chunk:
+        row.first_newest = _newest(changes_of(row.recent))
     row.next_chunk += 1
     row.recent, row.recent_size = NO_CHANGES, 0
     horizon = row.newest - HISTORY
@@ -278,7 +280,7 @@ def _make_room(store: Rows, row: StockRow, horizon: Instant) -> None:
             break
         oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
         changes = changes_of(oldest.links) if oldest is not None else []
-        row.first_newest = max((change.effective for change in changes), default=NEVER)
+        row.first_newest = _newest(changes)
         if row.first_newest >= horizon:
             if not is_full:
                 break
@@ -289,6 +291,10 @@ def _make_room(store: Rows, row: StockRow, horizon: Instant) -> None:
         row.first_chunk += 1
         row.first_newest = NEVER
     _sum_up(store, row, summed)
+
+
+def _newest(changes: list[Change]) -> Instant:
+    return max((change.effective for change in changes), default=NEVER)
 
 
 def _sum_up(store: Rows, row: StockRow, changes: list[Change]) -> None:

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # The commonest movements, from the bytes of their record to rows and ledger entries.
 #
 # A plain movement is a delta of a row that is there, without a note, later than the row's last
@@ -7,9 +7,10 @@
 # `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 
-from models.native.stock cimport PackedStock, filed, is_countable, put_recent
-from models.native.stock_table cimport StockTable, is_whole
+from models.native.stock cimport PackedStock, filed, find_newest, is_countable, put_recent
+from models.native.stock_table cimport StockTable, hash_of, is_whole
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
@@ -23,6 +24,7 @@ from models.stock import file_recent
 
 cdef enum:
     NO_STREAM = -1
+    FORESEEN = 3  # movements before a row's own in which the processor fetches it
 
 cdef long long HISTORY = _HISTORY
 
@@ -34,6 +36,9 @@ if ReturnRow.__struct_fields__ != (
     raise ImportError("the fields of a return's row are others than those compiled")
 
 cdef struct Delta:
+    Span element
+    bint may_be_plain
+    unsigned long long hash
     Span sku
     Span location
     long long topic
@@ -129,6 +134,7 @@ cdef bint read_null(Reader* reader) noexcept nogil:
 cdef class PlainDeltas:
     """Applies the plain ones among a record's movements, and names those that are not.
 
+    A record is read first, and its rows are fetched by the processor while those before them change.
     After `begin`, each call of `advance` applies plain movements up to one that is not: that is
     `element`, at `index`. It returns False once the record is done. `taken` counts the movements
     that were applied, `skipped` those whose origin was absorbed before. The partition's weight has
@@ -145,7 +151,9 @@ cdef class PlainDeltas:
     cdef long long _weight
     cdef object _promise_moved
     cdef bytes _value
-    cdef Reader _reader
+    cdef Delta* _deltas
+    cdef Py_ssize_t _number
+    cdef Py_ssize_t _room
     cdef Span _element
     cdef long long _base
     cdef long long _received
@@ -155,6 +163,13 @@ cdef class PlainDeltas:
     cdef readonly long long index
     cdef readonly long long taken
     cdef readonly long long skipped
+
+    def __cinit__(self):
+        self._deltas = NULL
+        self._number = self._room = 0
+
+    def __dealloc__(self):
+        PyMem_Free(self._deltas)
 
     def __init__(self, bint trust_origins):
         self._trust_origins = trust_origins
@@ -169,7 +184,7 @@ cdef class PlainDeltas:
         """Take a record's movements, which change the rows of a partition from version `base` on.
 
         `promise_moved`, if any, is told of each row whose promise changes: its SKU and location,
-        what it promises now, and its version. Raises ValueError where `value` holds no array.
+        what it promises now, and its version. Raises ValueError where `value` is no array of arrays.
         """
         packed.turn_to()
         self._packed, self._rows = packed, packed.rows
@@ -177,18 +192,55 @@ cdef class PlainDeltas:
         self._entries = entries
         self._promise_moved = promise_moved
         self._value = value
-        self._reader.at = <const char*>value
-        self._reader.end = self._reader.at + len(value)
         self._base, self._received = base, received
         self.index = -1
-        if not take(&self._reader, c"["):
+        self._read(value)
+
+    cdef int _read(self, bytes value) except -1:
+        cdef Reader reader
+        cdef Delta* delta
+        cdef const char* start
+        reader.at = <const char*>value
+        reader.end = reader.at + len(value)
+        self._number = 0
+        if not take(&reader, c"["):
             raise ValueError("a record of movements is an array")
+        while self._number or not take(&reader, c"]"):
+            delta = self._next_delta()
+            start = reader.at
+            delta.may_be_plain = read_movement(&reader, delta)
+            if delta.may_be_plain:
+                delta.hash = hash_of(delta.sku, delta.location)
+                self._packed.foresee(delta.hash)
+            else:
+                reader.at = start
+                if not skip_value(&reader):
+                    raise ValueError("a movement is an array")
+            delta.element = Span(start, reader.at - start)
+            if take(&reader, c"]"):
+                break
+            if not take(&reader, c","):
+                raise ValueError("a record of movements does not end")
+        skip_space(&reader)
+        if reader.at != reader.end:
+            raise ValueError("a record of movements goes on after its end")
+        return 0
+
+    cdef Delta* _next_delta(self) except NULL:
+        cdef Delta* deltas
+        if self._number == self._room:
+            deltas = <Delta*>PyMem_Realloc(self._deltas, (2 * self._room + 64) * sizeof(Delta))
+            if deltas == NULL:
+                raise MemoryError
+            self._deltas, self._room = deltas, 2 * self._room + 64
+        self._number += 1
+        return self._deltas + self._number - 1
 
     def forget(self):
         """Let go of the rows of the last record."""
         self._rows = self._packed = self._origins = self._entries = None
         self._promise_moved = self._value = None
-        self._element.size = 0
+        self._number = self._element.size = 0
 
     @property
     def element(self):
@@ -205,35 +257,22 @@ cdef class PlainDeltas:
             self._rows.weight += self._weight
 
     cdef bint _advance(self) except -1:
-        cdef Reader reader
-        cdef Delta delta
-        while True:
-            if self.index >= 0 and not take(&self._reader, c","):
-                break
-            if self.index < 0 and take(&self._reader, c"]"):
-                return self._at_end()
+        cdef Delta* delta
+        while self.index + 1 < self._number:
             self.index += 1
-            reader = self._reader
-            self._element.at, self._element.size = reader.at, 0
-            if read_movement(&reader, &delta):
-                self._reader = reader
-                self._element.size = reader.at - self._element.at
-                if not self._apply(&delta):
-                    return True
-                continue
-            if not skip_value(&self._reader):
-                raise ValueError("a movement is an array")
-            self._element.size = self._reader.at - self._element.at
-            return True
-        if not take(&self._reader, c"]"):
-            raise ValueError("a record of movements does not end")
-        return self._at_end()
-
-    cdef bint _at_end(self) except -1:
-        skip_space(&self._reader)
-        if self._reader.at != self._reader.end:
-            raise ValueError("a record of movements goes on after its end")
+            delta = self._deltas + self.index
+            self._foresee(delta)
+            self._element = delta.element
+            if not delta.may_be_plain or not self._apply(delta):
+                return True
         return False
+
+    cdef void _foresee(self, Delta* delta) noexcept:
+        cdef Py_ssize_t left = self._number - 1 - self.index
+        if left >= FORESEEN and delta[FORESEEN].may_be_plain:
+            self._packed.foresee_row(delta[FORESEEN].hash)
+        if left and delta[1].may_be_plain:
+            self._packed.foresee_rest(delta[1].hash)
 
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""
@@ -245,7 +284,7 @@ cdef class PlainDeltas:
         if self._trust_origins and not is_new:
             self.skipped += 1
             return True
-        row = self._packed.find(delta.sku, delta.location)
+        row = self._packed.find(delta.sku, delta.location, delta.hash)
         if row is None:
             return False
         if delta.is_return:
@@ -289,7 +328,7 @@ cdef class PlainDeltas:
             self._file_recent(row)
         if document is not None:
             # The key has some of it again.
-            self._weight += self._add_document(document, delta, version) + 2 * self._element.size
+            self._weight += self._add_document(document, delta, version) + 2 * delta.element.size
         if self._promise_moved is not None and has != promised:
             self._promise_moved(text_of(delta.sku), text_of(delta.location), has, version)
         self.taken += 1
@@ -308,11 +347,14 @@ cdef class PlainDeltas:
 
     cdef int _file_recent(self, PackedStock row) except -1:
         """What `models.stock.file_recent` does; where older rows have to go, that does it."""
-        cdef bint may_be_old = row.first_newest < row.newest - HISTORY
+        cdef long long horizon = row.newest - HISTORY, newest = row.first_newest
         cdef bint are_many = row.next_chunk + 1 - row.first_chunk > self._most_chunks
-        if row.has_sums or are_many or (row.first_chunk < row.next_chunk and may_be_old):
+        cdef bint is_first = row.first_chunk == row.next_chunk
+        cdef bint is_known = find_newest(row, &newest) if is_first else newest >= horizon
+        if not is_known or are_many or row.sums_end < horizon:
             file_recent(self._rows, self._packed.unpack(row))
             return 0
+        row.first_newest = newest
         self._weight += self._packed.file(f"history{row.key[5:]}|{row.next_chunk}", filed(row))
         row.next_chunk += 1
         row.recent_bytes, row.recent_size = 1, 0
@@ -394,7 +436,7 @@ cdef class PlainDeltas:
         entry.put_one(c",")
         entry.put_integer(row.variance)
         entry.put_one(c",")
-        entry.put_span(self._element)
+        entry.put_span(delta.element)
         return entry.put(b",[]]", 4)
 
 

@@ -6,7 +6,6 @@ from models.native.packing cimport PackedRow
 cdef class PackedStock(PackedRow):
     cdef bint opened
     cdef bint owes
-    cdef bint has_sums
     cdef const char* name
     cdef Py_ssize_t name_size
     cdef char short_name[32]
@@ -29,6 +28,7 @@ cdef class PackedStock(PackedRow):
     cdef long long first_chunk
     cdef long long first_newest
     cdef long long next_chunk
+    cdef long long sums_end
     cdef bytes names
     cdef bytes before_recent
     cdef bytes after_chunks
@@ -39,6 +39,8 @@ cdef PackedStock take_over(row, str key)
 cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except -1
 
 cdef object filed(PackedStock packed)
+
+cdef bint find_newest(PackedStock packed, long long* newest) noexcept nogil
 
 
 cdef inline bint is_countable(long long number) noexcept nogil:

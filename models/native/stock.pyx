@@ -14,13 +14,14 @@ from libc.string cimport memcpy
 
 from models.native.packing cimport PackedRow
 from models.native.slots cimport field, holds, number, place_of, set_field
-from models.native.text cimport Text
+from models.native.text cimport Reader, Text, leave, read_integer, take
 from models.native.written cimport Written
 
 import msgspec
 
 from models import rows
 from models.rows import stock_key
+from models.stock import BLOCK as _BLOCK
 from models.stock import KNOWN, NEVER, NO_CHANGES, UNKNOWN, HistoryRow, StockRow
 
 cdef extern from "Python.h":
@@ -97,6 +98,8 @@ if HistoryRow.__struct_fields__ != ("version", "links"):
 cdef bytes STATUS_KNOWN = b'"status":"%s"' % KNOWN.encode()
 cdef bytes STATUS_UNKNOWN = b'"status":"%s"' % UNKNOWN.encode()
 cdef long long BEFORE_ALL = NEVER
+cdef long long BLOCK = _BLOCK
+cdef long long NO_SUMS = 1 << 62
 cdef long long FIRST_DAY = 0
 cdef long long LAST_DAY = 253402300800 * 1000000
 cdef Text _text = Text()
@@ -148,7 +151,7 @@ cdef PackedStock _pack(row, str key):
     packed.first_chunk = number(row, _optional[FIRST_CHUNK])
     packed.first_newest = number(row, _optional[FIRST_NEWEST])
     packed.next_chunk = number(row, _optional[NEXT_CHUNK])
-    packed.has_sums = bool(field(row, _optional[BLOCKS]))
+    packed.sums_end = _end_of_sums(<tuple?>field(row, _optional[BLOCKS]))
     packed.owes = bool(field(row, _optional[OWED]))
     if not _take_recent(packed, field(row, _optional[LATEST])):
         return None
@@ -162,6 +165,11 @@ cdef PackedStock _pack(row, str key):
         packed.name = packed.short_name
     packed.is_current = True
     return packed
+
+
+cdef long long _end_of_sums(tuple blocks) except? 0:
+    """Before which none is too old; there may be none."""
+    return (<long long>blocks[0] + 1) * BLOCK if blocks else NO_SUMS
 
 
 cdef PackedStock take_over(row, str key):
@@ -226,6 +234,9 @@ cdef object _unpacked(PackedStock packed):
     set_field(row, DAMAGED, packed.damaged)
     set_field(row, _optional[LATEST], _changes_of(packed))
     set_field(row, _optional[LATEST_SIZE], packed.recent_size)
+    if packed.first_newest != BEFORE_ALL:
+        # It is left out where it is the very number that it is by default.
+        set_field(row, _optional[FIRST_NEWEST], packed.first_newest)
     set_field(row, _optional[NEXT_CHUNK], packed.next_chunk)
     return row
 
@@ -255,6 +266,21 @@ def write_stock(row):
     if _write(text, packed):
         return text.taken()
     return write_generally(_unpacked(packed))
+
+
+cdef bint find_newest(PackedStock packed, long long* newest) noexcept nogil:
+    """The effective time of the newest of the last changes; whether they are as plain as most."""
+    cdef Reader reader
+    cdef long long effective
+    reader.at, reader.end = packed.recent + 1, packed.recent + packed.recent_bytes
+    newest[0] = BEFORE_ALL
+    while reader.at < reader.end:
+        if not (take(&reader, c"[") and read_integer(&reader, &effective) and leave(&reader, 1)):
+            return False
+        newest[0] = max(newest[0], effective)
+        if reader.at < reader.end and not take(&reader, c","):
+            return False
+    return True
 
 
 cdef object filed(PackedStock packed):

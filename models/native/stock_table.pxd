@@ -16,13 +16,19 @@ cdef class StockTable(PackedTable):
     cdef Py_ssize_t _mask
     cdef Py_ssize_t _taken
 
-    cdef PackedStock find(self, Span sku, Span location)
+    cdef PackedStock find(self, Span sku, Span location, unsigned long long hash)
+    cdef void foresee(self, unsigned long long hash) noexcept nogil
+    cdef void foresee_row(self, unsigned long long hash) noexcept nogil
+    cdef void foresee_rest(self, unsigned long long hash) noexcept
     cdef long long note_change(self, PackedStock row) except -1
     cdef object unpack(self, PackedStock packed)
     cdef PackedStock _adopted(self, Span sku, Span location, unsigned long long hash)
     cdef int _keep(self, PackedStock packed, unsigned long long hash) except -1
     cdef int _grow(self) except -1
     cdef void _clear(self) noexcept
+
+
+cdef unsigned long long hash_of(Span sku, Span location) noexcept nogil
 
 
 cdef inline bint is_whole(Span span) noexcept nogil:

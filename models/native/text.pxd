@@ -128,6 +128,15 @@ cdef inline Py_ssize_t size_of(holder) except -1:
     return held.len
 
 
+cdef inline int digits_of(unsigned long long number) noexcept nogil:
+    """How many digits it is written with."""
+    cdef int digits = 1
+    while number >= 10000:
+        number //= 10000
+        digits += 4
+    return digits + (number >= 10) + (number >= 100) + (number >= 1000)
+
+
 cdef class Text:
     """A buffer that grows."""
 
@@ -164,9 +173,8 @@ cdef class Text:
         return 0
 
     cdef inline int put_integer(self, long long number) except -1:
-        cdef char digits[20]
-        cdef int at = 20, two
         cdef unsigned long long left
+        cdef char* at
         if self.size + 20 > self.room:
             self.grow(20)
         if number < 0:
@@ -175,19 +183,17 @@ cdef class Text:
             left = 0 - <unsigned long long>number
         else:
             left = <unsigned long long>number
+        # In place, from the end: a copy would wait for what was written a moment before.
+        self.size += digits_of(left)
+        at = self.start + self.size
         while left >= 100:
-            two = 2 * <int>(left % 100)
+            at -= 2
+            memcpy(at, TWO_DIGITS + 2 * <int>(left % 100), 2)
             left //= 100
-            at -= 2
-            memcpy(digits + at, TWO_DIGITS + two, 2)
         if left >= 10:
-            at -= 2
-            memcpy(digits + at, TWO_DIGITS + 2 * <int>left, 2)
+            memcpy(at - 2, TWO_DIGITS + 2 * <int>left, 2)
         else:
-            at -= 1
-            digits[at] = <char>(c"0" + left)
-        memcpy(self.start + self.size, digits + at, 20 - at)
-        self.size += 20 - at
+            at[-1] = <char>(c"0" + left)
         return 0
 
     cdef inline bytes taken(self):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from local import native
 from models import ledger, stock, topics
-from models.native import PlainDeltas, PlainEvents, placed
+from models.native import Pack, PlainDeltas, PlainEvents, StockTable, placed
 from models.native import heads as native_heads
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.rows import stock_key
@@ -521,14 +521,31 @@ def test_what_was_decided_on_a_return_is_booked_the_same(location, disposition):
     assert both.taken()[1] - before == plain
 
 
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", b"[", b"[[1]", b"[[1],", b"[[1] 2]", b"[3]", b"[]]", b"[[1]]x"]
+)
+def test_a_record_of_movements_that_is_none_is_told_before_any_is_applied(value):
+    pipeline = Pipeline(partitions=1)
+    partition = pipeline.state["inventory", 0]
+    entries = Pack(10)
+    plain = PlainDeltas(trust_origins=True)
+    with pytest.raises(ValueError, match="movement"):
+        plain.begin(value, StockTable(partition), entries, 0, 0, None)
+    plain.begin(b" [] ", StockTable(partition), entries, 0, 0, None)
+    assert not plain.advance()
+    assert entries.taken() == []
+
+
+@pytest.mark.parametrize("stride", [1, 37])
 @pytest.mark.parametrize("most", [3, stock.MAX_CHUNKS])
-def test_history_makes_room_the_same(monkeypatch, most):
+def test_history_makes_room_the_same(monkeypatch, most, stride):
     monkeypatch.setattr(stock, "MAX_CHUNKS", most)
     monkeypatch.setattr(stock, "SUMMED_AT_ONCE", 2)
     both = Both()
     both.open("p")
     for sequence in range(2, 400):
         day, minute = divmod(sequence, 70)
+        minute = minute * stride % 70
         event = b.sale(
             "p", sequence, f"2026-11-{2 + day:02}T{9 + minute // 60:02}:{minute % 60:02}:00Z"
         )

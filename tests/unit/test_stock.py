@@ -228,6 +228,23 @@ def test_opening_plus_ledger_deltas_is_always_on_hand(history):
         assert change.row.version == number
 
 
+def test_what_is_filed_first_is_not_read_again_while_it_is_recent(monkeypatch):
+    monkeypatch.setattr(stock, "RECENT", 2)
+    one, read = Row(), []
+    get = one.store.get
+    monkeypatch.setattr(one.store, "get", lambda key, kind: (read.append(key), get(key, kind))[1])
+    one.count(-600, 100)
+    for number, minute in enumerate((5, 3, 7, 8, 60 * 47), start=1):
+        one.delta(minute, -1, sequence=number)
+    assert (one.row.first_chunk, one.row.next_chunk) == (0, 2)
+    assert one.row.first_newest == NOON + 5 * 60_000_000
+    assert not [key for key in read if key.startswith("history|")]
+    for number, minute in enumerate((60 * 49, 60 * 49 + 1, 60 * 49 + 2), start=6):
+        one.delta(minute, -1, sequence=number)
+    assert one.row.first_chunk == 2
+    assert one.row.forgotten == NOON + 8 * 60_000_000
+
+
 def test_many_history_rows_become_sums_at_once(monkeypatch):
     monkeypatch.setattr(stock, "RECENT", 2)
     monkeypatch.setattr(stock, "MAX_CHUNKS", 8)
