@@ -211,7 +211,7 @@ cdef class PlainDeltas:
             delta.may_be_plain = read_movement(&reader, delta)
             if delta.may_be_plain:
                 delta.hash = hash_of(delta.sku, delta.location)
-                self._packed.foresee(delta.hash)
+                self._packed.foresee_place(delta.hash)
             else:
                 reader.at = start
                 if not skip_value(&reader):
@@ -272,7 +272,7 @@ cdef class PlainDeltas:
         if left >= FORESEEN and delta[FORESEEN].may_be_plain:
             self._packed.foresee_row(delta[FORESEEN].hash)
         if left and delta[1].may_be_plain:
-            self._packed.foresee_rest(delta[1].hash)
+            self._packed.foresee_changes(delta[1].hash)
 
     cdef bint _apply(self, Delta* delta) except -1:
         """Whether the movement was plain; else nothing has changed."""

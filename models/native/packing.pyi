@@ -1,4 +1,5 @@
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 class PackedRow:
     is_document: ClassVar[bool]
@@ -7,3 +8,9 @@ class PackedRow:
     is_current: bool
 
     def leave(self) -> None: ...
+
+def written(
+    rows: dict[str, Any],
+    writers: dict[type[Any], Callable[[Any], bytes]],
+    general: Callable[[Any], bytes],
+) -> tuple[dict[str, bytes], int]: ...

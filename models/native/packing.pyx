@@ -1,11 +1,20 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 # What packed rows of all kinds have in common, and the tables that find them.
 #
 # See docs/decisions/0022-rows-are-packed-while-they-move.md.
 
 cimport cython
+from cpython.dict cimport PyDict_Next
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        Py_ssize_t tp_basicsize
+    ctypedef struct PyObject:
+        PyTypeObject* ob_type
 
 cdef enum:
+    SOON = 8  # rows before one of which the processor fetches the first line
+    SOONER = 4  # and all of it
+    SOONEST = 2  # and what it refers to
     FILED_WEIGHT = 512  # bytes; a key and what is around changes in a row of them have less
 
 
@@ -26,6 +35,9 @@ cdef class PackedRow:
     def leave(self):
         """Another row is in its place."""
         self.is_current = False
+
+    cdef void foresee_rest(self) noexcept:
+        """It is written soon: have the processor fetch what it refers to."""
 
 
 cdef class PackedTable:
@@ -79,3 +91,41 @@ cdef class PackedTable:
     cdef int let_go(self) except -1:
         """Find none of those that were found."""
         raise NotImplementedError
+
+
+def written(dict rows not None, dict writers not None, general):
+    """The values of rows by their keys, each by the writer of its kind, and their bytes.
+
+    No writer may change `rows`.
+    """
+    cdef dict values = {}
+    cdef long long size = 0
+    cdef Py_ssize_t place = 0, at = 0, end = 0
+    cdef PyObject* keys[SOON]
+    cdef PyObject* ahead[SOON]
+    cdef PyObject* key
+    cdef PyObject* row
+    cdef bytes value
+    while True:
+        while end - at < SOON and PyDict_Next(rows, &place, &key, &row):
+            keys[end % SOON], ahead[end % SOON] = key, row
+            prefetch(key)
+            prefetch(row)
+            end += 1
+        if at == end:
+            return values, size
+        if at + SOONER < end:
+            row = ahead[(at + SOONER) % SOON]
+            foresee(row, row.ob_type.tp_basicsize)
+        if at + SOONEST < end:
+            _foresee_rest(<object>ahead[(at + SOONEST) % SOON])
+        key, row = keys[at % SOON], ahead[at % SOON]
+        value = writers.get(<object>row.ob_type, general)(<object>row)
+        values[<object>key] = value
+        size += len(value)
+        at += 1
+
+
+cdef void _foresee_rest(row) noexcept:
+    if isinstance(row, PackedRow):
+        (<PackedRow>row).foresee_rest()

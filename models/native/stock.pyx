@@ -12,7 +12,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
-from models.native.packing cimport PackedRow
+from models.native.packing cimport PackedRow, foresee, prefetch
 from models.native.slots cimport field, holds, number, place_of, set_field
 from models.native.text cimport Reader, Text, leave, read_integer, take
 from models.native.written cimport Written
@@ -120,6 +120,11 @@ cdef class PackedStock(PackedRow):
         """The row as Python has it, which is current from now on."""
         self.is_current = False
         return _unpacked(self)
+
+    cdef void foresee_rest(self) noexcept:
+        prefetch(<void*>self.names)
+        prefetch(<void*>self.before_recent)
+        foresee(self.recent, self.recent_bytes)
 
 
 cdef PackedStock _pack(row, str key):

@@ -17,9 +17,9 @@ cdef class StockTable(PackedTable):
     cdef Py_ssize_t _taken
 
     cdef PackedStock find(self, Span sku, Span location, unsigned long long hash)
-    cdef void foresee(self, unsigned long long hash) noexcept nogil
+    cdef void foresee_place(self, unsigned long long hash) noexcept nogil
     cdef void foresee_row(self, unsigned long long hash) noexcept nogil
-    cdef void foresee_rest(self, unsigned long long hash) noexcept
+    cdef void foresee_changes(self, unsigned long long hash) noexcept
     cdef long long note_change(self, PackedStock row) except -1
     cdef object unpack(self, PackedStock packed)
     cdef PackedStock _adopted(self, Span sku, Span location, unsigned long long hash)

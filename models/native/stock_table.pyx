@@ -7,7 +7,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.string cimport memcmp, memcpy
 
-from models.native.packing cimport PackedRow, PackedTable
+from models.native.packing cimport PackedRow, PackedTable, foresee, prefetch
 from models.native.stock cimport PackedStock, take_over
 from models.native.text cimport Span
 
@@ -15,16 +15,12 @@ import random
 
 from models.stock import StockRow
 
-cdef extern from *:
-    void prefetch "__builtin_prefetch"(const void* at) noexcept nogil
-
 cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, unsigned int highest)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef enum:
-    LINE = 64  # bytes that a processor fetches at once
     FEWEST = 64  # places of a table, a power of two
     ROW_WEIGHT = 700  # bytes; a row of the largest numbers has less beside names, counts and deltas
 
@@ -61,23 +57,18 @@ cdef class StockTable(PackedTable):
             raise MemoryError
         return 0
 
-    cdef void foresee(self, unsigned long long hash) noexcept nogil:
-        """A row of this hash is found soon: have the processor fetch its place.
-
-        Rows are more than its caches hold, and who finds one waits for each part of it.
-        """
+    cdef void foresee_place(self, unsigned long long hash) noexcept nogil:
+        """A row of this hash is found soon: have the processor fetch its place."""
         prefetch(self._places + (hash & self._mask))
 
     cdef void foresee_row(self, unsigned long long hash) noexcept nogil:
         """It is found sooner: fetch the row, if it is in its place."""
-        cdef const char* row = <const char*>self._places[hash & self._mask].row
-        cdef Py_ssize_t at = 0
-        while row != NULL and at < ROW_SIZE:
-            prefetch(row + at)
-            at += LINE
+        cdef PyObject* row = self._places[hash & self._mask].row
+        if row != NULL:
+            foresee(row, ROW_SIZE)
 
-    cdef void foresee_rest(self, unsigned long long hash) noexcept:
-        """It is found next: fetch what the row refers to."""
+    cdef void foresee_changes(self, unsigned long long hash) noexcept:
+        """It is found next: fetch what changes beside the row."""
         cdef PyObject* at = self._places[hash & self._mask].row
         if at != NULL:
             prefetch(<void*>(<PackedStock>at).key)

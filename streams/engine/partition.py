@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
-from models import rows
+from models import native, rows
 from models.rows import Deleted, Document, Packed, Row
 from runtime.batches import NO_HEADERS, Values
 from streams.engine.deletes import Deletes, tombstone
@@ -183,8 +183,7 @@ class Partition:
 
         It is now `at`; of rows that were deleted before `horizon` the log may forget the keys.
         """
-        writers, general = self._writers, rows.encode
-        written = {k: writers.get(type(row), general)(row) for k, row in self.changed.items()}
+        written, grown = _written(self.changed, self._writers)
         due = self._deletes.due(horizon)
         forgotten = [
             (key, version)
@@ -197,8 +196,6 @@ class Partition:
             if isinstance(row := self.live[key], Deleted)
         ]
         last = self._last_of(writer, partitions, len(written) + len(forgotten))
-        # Counted while they are in the processor's caches.
-        grown = sum(map(len, written.values()))
         batch = Batch(written, forgotten, last, gone, at, bool(due), self.filed, grown)
         self._unacked.append(batch)
         self.changed, self._deleted, self.filed = {}, {}, []
@@ -396,3 +393,13 @@ class Partition:
         gone = [(name, version) for name, (version, is_gone) in heads if is_gone]
         last = self._last_of(writer, partitions, len(names))
         return Batch(values, [], last, gone, at, grown=sum(map(len, values.values())))
+
+
+def _written(
+    changed: dict[str, Row | Packed], writers: dict[type[Row | Packed], Callable[[Any], bytes]]
+) -> tuple[dict[str, bytes], int]:
+    """The values of rows, and their bytes."""
+    if native.written is not None:
+        return native.written(changed, writers, rows.encode)
+    values = {key: writers.get(type(row), rows.encode)(row) for key, row in changed.items()}
+    return values, sum(map(len, values.values()))
