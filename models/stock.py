@@ -1,5 +1,6 @@
 """The stock of one SKU at one location: buckets, and what deltas do to them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -27,6 +28,10 @@ SUMMED_AT_ONCE: Final = 16
 MINUTE: Final[Instant] = 60 * SECOND
 BLOCK: Final[Instant] = 6 * HOUR
 """The span of one row of sums."""
+MINUTES_OF_BLOCK: Final = BLOCK // MINUTE
+
+Sums = dict[int, tuple[int, int]]
+"""What left, a number below zero, and what came, by minute since 1970."""
 
 NEVER: Final[Instant] = -(2**62)
 
@@ -147,7 +152,7 @@ class HistoryRow(Row, kw_only=True):
 class SumsRow(Row, kw_only=True):
     """Deltas of a fast seller, as what left and what came by minute."""
 
-    minutes: dict[int, tuple[int, int]]
+    minutes: Sums
 
 
 _BEGINNING: Final = to_datetime(0)
@@ -257,63 +262,78 @@ def is_uncertain(row: StockRow, change: Change) -> bool:
     return inside and not named and (by is None or by[0] != change.source)
 
 
-def file_recent(store: Rows, row: StockRow) -> None:
+def by_minute(kept: Raw) -> tuple[Instant, Sums]:
+    """The newest of changes that are kept, and what left and what came by minute."""
+    newest, minutes = NEVER, Sums()
+    for change in changes_of(kept):
+        newest = max(newest, change.effective)
+        _add(minutes, change.effective // MINUTE, min(0, change.quantity), max(0, change.quantity))
+    return newest, minutes
+
+
+def file_recent(
+    store: Rows, row: StockRow, by_minute: Callable[[Raw], tuple[Instant, Sums]] = by_minute
+) -> None:
+    """Put the row's last changes in a history row of their own, and make room for it."""
     key = history_key(row, row.next_chunk)
     store.put(key, HistoryRow(version=row.version, links=row.recent))
     if row.first_chunk == row.next_chunk:
-        row.first_newest = _newest(changes_of(row.recent))
+        row.first_newest = by_minute(row.recent)[0]
     row.next_chunk += 1
     row.recent, row.recent_size = NO_CHANGES, 0
     horizon = row.newest - HISTORY
-    _make_room(store, row, horizon)
+    _make_room(store, row, horizon, by_minute)
     _forget_sums(store, row, horizon)
 
 
-def _make_room(store: Rows, row: StockRow, horizon: Instant) -> None:
+def _make_room(
+    store: Rows,
+    row: StockRow,
+    horizon: Instant,
+    by_minute: Callable[[Raw], tuple[Instant, Sums]],
+) -> None:
     """Take away the oldest history rows: those past the horizon, and as sums those too many."""
     number = row.next_chunk - row.first_chunk
     most = MAX_CHUNKS if number <= MAX_CHUNKS else MAX_CHUNKS + 1 - SUMMED_AT_ONCE
-    summed: list[Change] = []
+    summed: list[Sums] = []
     while row.first_chunk < row.next_chunk - 1:
         is_full = row.next_chunk - row.first_chunk > most
         if row.first_newest >= horizon and not is_full:
             break
-        oldest = store.get(history_key(row, row.first_chunk), HistoryRow)
-        changes = changes_of(oldest.links) if oldest is not None else []
-        row.first_newest = _newest(changes)
+        key = history_key(row, row.first_chunk)
+        oldest = store.get(key, HistoryRow)
+        row.first_newest, minutes = by_minute(oldest.links if oldest is not None else NO_CHANGES)
         if row.first_newest >= horizon:
             if not is_full:
                 break
-            summed += changes
+            row.summed = max(row.summed, row.first_newest)
+            summed.append(minutes)
         else:
             row.forgotten = max(row.forgotten, row.first_newest)
-        store.delete(history_key(row, row.first_chunk), row.version)
+        store.delete(key, row.version)
         row.first_chunk += 1
         row.first_newest = NEVER
     _sum_up(store, row, summed)
 
 
-def _newest(changes: list[Change]) -> Instant:
-    return max((change.effective for change in changes), default=NEVER)
+def _sum_up(store: Rows, row: StockRow, summed: list[Sums]) -> None:
+    pages: dict[int, Sums] = {}
+    for minutes in summed:
+        for minute, (left, came) in minutes.items():
+            block = minute // MINUTES_OF_BLOCK
+            page = pages.get(block)
+            if page is None:
+                known = store.get(sums_key(row, block), SumsRow)
+                page = pages[block] = dict(known.minutes) if known is not None else {}
+            _add(page, minute, left, came)
+    for block, page in pages.items():
+        store.put(sums_key(row, block), SumsRow(version=row.version, minutes=page))
+    row.blocks = tuple(sorted({*row.blocks, *pages}))
 
 
-def _sum_up(store: Rows, row: StockRow, changes: list[Change]) -> None:
-    blocks: dict[int, list[Change]] = {}
-    for change in changes:
-        blocks.setdefault(change.effective // BLOCK, []).append(change)
-        row.summed = max(row.summed, change.effective)
-    for block, added in blocks.items():
-        known = store.get(sums_key(row, block), SumsRow)
-        minutes = dict(known.minutes) if known is not None else {}
-        for change in added:
-            left, came = minutes.get(change.effective // MINUTE, (0, 0))
-            minutes[change.effective // MINUTE] = (
-                left + min(0, change.quantity),
-                came + max(0, change.quantity),
-            )
-        store.put(sums_key(row, block), SumsRow(version=row.version, minutes=minutes))
-        if block not in row.blocks:
-            row.blocks = tuple(sorted([*row.blocks, block]))
+def _add(sums: Sums, minute: int, left: int, came: int) -> None:
+    before = sums.get(minute)
+    sums[minute] = (left, came) if before is None else (before[0] + left, before[1] + came)
 
 
 def _forget_sums(store: Rows, row: StockRow, horizon: Instant) -> None:
@@ -323,9 +343,9 @@ def _forget_sums(store: Rows, row: StockRow, horizon: Instant) -> None:
         row.blocks = row.blocks[1:]
 
 
-def sums(store: Rows, row: StockRow) -> dict[int, tuple[int, int]]:
+def sums(store: Rows, row: StockRow) -> Sums:
     """What left and what came, by minute, of the deltas that are kept as sums."""
-    minutes: dict[int, tuple[int, int]] = {}
+    minutes: Sums = {}
     for block in row.blocks:
         page = store.get(sums_key(row, block), SumsRow)
         if page is not None:

@@ -12,12 +12,13 @@ try:
     from models.native.sources import PackedSource, write_source
     from models.native.stock import PackedStock, write_stock
     from models.native.stock_table import StockTable
+    from models.native.sums import by_minute
     from models.native.text import Pack
     from models.native.written import Written, WrittenDocument
 except ImportError:
     Pack = PackedSource = PackedStock = StockTable = None  # type: ignore[assignment,misc]
     PlainDeltas = PlainEvents = Written = WrittenDocument = None  # type: ignore[assignment,misc]
-    heads = newest_stock = placed = None  # type: ignore[assignment]
+    by_minute = heads = newest_stock = placed = None  # type: ignore[assignment]
     write_source = write_stock = written = None  # type: ignore[assignment]
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "StockTable",
     "Written",
     "WrittenDocument",
+    "by_minute",
     "heads",
     "newest_stock",
     "placed",

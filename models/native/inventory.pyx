@@ -9,8 +9,9 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 
-from models.native.stock cimport PackedStock, filed, find_newest, is_countable, put_recent
+from models.native.stock cimport PackedStock, filed, is_countable, put_recent
 from models.native.stock_table cimport StockTable, hash_of, is_whole
+from models.native.sums cimport find_newest
 from models.native.text cimport (
     Pack, Reader, Span, Text, equals, read_integer, read_text, skip_space, skip_value, take,
     text_of,
@@ -20,6 +21,7 @@ from models.native.written cimport WrittenDocument
 from models import returns, stock
 from models.returns import ReturnRow, TimelineStage
 from models.stock import HISTORY as _HISTORY
+from models.native.sums import by_minute
 from models.stock import file_recent
 
 cdef enum:
@@ -350,9 +352,12 @@ cdef class PlainDeltas:
         cdef long long horizon = row.newest - HISTORY, newest = row.first_newest
         cdef bint are_many = row.next_chunk + 1 - row.first_chunk > self._most_chunks
         cdef bint is_first = row.first_chunk == row.next_chunk
-        cdef bint is_known = find_newest(row, &newest) if is_first else newest >= horizon
+        cdef bint is_known = newest >= horizon
+        if is_first:
+            # Their array has no end yet.
+            is_known = find_newest(Reader(row.recent + 1, row.recent + row.recent_bytes), &newest)
         if not is_known or are_many or row.sums_end < horizon:
-            file_recent(self._rows, self._packed.unpack(row))
+            file_recent(self._rows, self._packed.unpack(row), by_minute)
             return 0
         row.first_newest = newest
         self._weight += self._packed.file(f"history{row.key[5:]}|{row.next_chunk}", filed(row))

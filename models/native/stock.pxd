@@ -40,8 +40,6 @@ cdef int put_recent(PackedStock packed, const char* at, Py_ssize_t size) except 
 
 cdef object filed(PackedStock packed)
 
-cdef bint find_newest(PackedStock packed, long long* newest) noexcept nogil
-
 
 cdef inline bint is_countable(long long number) noexcept nogil:
     # Any three of them have a sum.

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 from models.native.packing cimport PackedRow, foresee, prefetch
 from models.native.slots cimport field, holds, number, place_of, set_field
-from models.native.text cimport Reader, Text, leave, read_integer, take
+from models.native.text cimport Text
 from models.native.written cimport Written
 
 import msgspec
@@ -271,21 +271,6 @@ def write_stock(row):
     if _write(text, packed):
         return text.taken()
     return write_generally(_unpacked(packed))
-
-
-cdef bint find_newest(PackedStock packed, long long* newest) noexcept nogil:
-    """The effective time of the newest of the last changes; whether they are as plain as most."""
-    cdef Reader reader
-    cdef long long effective
-    reader.at, reader.end = packed.recent + 1, packed.recent + packed.recent_bytes
-    newest[0] = BEFORE_ALL
-    while reader.at < reader.end:
-        if not (take(&reader, c"[") and read_integer(&reader, &effective) and leave(&reader, 1)):
-            return False
-        newest[0] = max(newest[0], effective)
-        if reader.at < reader.end and not take(&reader, c","):
-            return False
-    return True
 
 
 cdef object filed(PackedStock packed):

@@ -1,17 +1,21 @@
 """The compiled way gives what the general way gives, to the byte, whatever comes in."""
 
 import json
+from operator import attrgetter
 from random import Random
 
+import msgspec
 import pytest
 from aiokafka.partitioner import murmur2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from local import native
-from models import ledger, stock, topics
-from models.native import Pack, PlainDeltas, PlainEvents, StockTable, placed
+from models import ledger, rows, stock, topics
+from models.native import Pack, PlainDeltas, PlainEvents, StockTable, Written, by_minute, placed
 from models.native import heads as native_heads
+from models.native import written as native_written
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.rows import stock_key
 from models.stock import empty
@@ -534,6 +538,43 @@ def test_a_record_of_movements_that_is_none_is_told_before_any_is_applied(value)
     plain.begin(b" [] ", StockTable(partition), entries, 0, 0, None)
     assert not plain.advance()
     assert entries.taken() == []
+
+
+changes = st.builds(
+    stock.Change,
+    st.integers(-(10**8), 10**9) | st.integers(),
+    st.integers(-9, 9) | st.integers(),
+    st.text(max_size=5),
+    st.integers(0, 9),
+    st.integers(),
+)
+
+
+@given(st.lists(changes))
+def test_changes_come_to_the_same_by_minute(kept):
+    kept = Raw(msgspec.json.encode(kept))
+    newest, minutes = stock.by_minute(kept)
+    found, compiled = by_minute(kept)
+    assert (found, list(compiled.items())) == (newest, list(minutes.items()))
+
+
+@pytest.mark.parametrize(
+    "kept", [Raw(b' [ [60000000, -2,"p",0,1] , [1,3,"]",0,2] ] '), b.nested((7, -1, "p", 0, 1))]
+)
+def test_changes_in_another_form_come_to_the_same_by_minute(kept):
+    assert by_minute(kept) == stock.by_minute(kept)
+
+
+def test_rows_are_written_the_same_all_at_once():
+    kept = [Written(b"%d" % number, stock.HistoryRow) for number in range(40)]
+    kept[::3] = [stock.HistoryRow(version=at, links=Raw(b"[]")) for at in range(len(kept[::3]))]
+    writers = {Written: attrgetter("value")}
+    for number in range(len(kept)):
+        told = {f"k{at}": row for at, row in enumerate(kept[:number])}
+        general = {key: writers.get(type(row), rows.encode)(row) for key, row in told.items()}
+        values, size = native_written(told, writers, rows.encode)
+        assert list(values.items()) == list(general.items())
+        assert size == sum(map(len, general.values()))
 
 
 @pytest.mark.parametrize("stride", [1, 37])
