@@ -17,6 +17,7 @@ from models.stock import (
     MINUTE,
     Change,
     StockRow,
+    empty,
     history,
     is_after_count,
     is_uncertain,
@@ -86,7 +87,15 @@ def end_count(store: Rows, closed: CountClosed, version: int) -> None:
         store.put(complete_key(closed.location), row)
 
 
-def found_nothing(store: Rows, row: StockRow) -> None:
+def new_row(store: Rows, sku: str, location: str, version: int, effective: Instant) -> StockRow:
+    """The row of a SKU that nothing has touched at its location yet, for what does."""
+    row = empty(sku, location, version, effective)
+    row.book = 1
+    _found_nothing(store, row)
+    return row
+
+
+def _found_nothing(store: Rows, row: StockRow) -> None:
     """Take a complete count of its location into a new `row`, which that count did not name."""
     known = store.get(complete_key(row.location), CompleteRow)
     if known is not None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from models import counts, documents, holds, returns
-from models.counts import Rebased
+from models.counts import Rebased, new_row
 from models.documents import Judged, Move
 from models.instants import Instant
 from models.ledger import LedgerEntry
@@ -38,7 +38,7 @@ from models.movements import (
 )
 from models.outcomes import APPLIED, Outcome
 from models.rows import Rows, stock_key
-from models.stock import StockRow, empty, move, shift, touched
+from models.stock import StockRow, move, shift, touched
 
 Deltas = dict[str, int]
 
@@ -67,7 +67,7 @@ def transition(store: Rows, movement: Movement, version: int) -> Change:
     key = stock_key(movement.sku, movement.location)
     before = store.get(key, StockRow)
     if before is None:
-        row = _new(store, movement.sku, movement.location, version, movement.effective)
+        row = new_row(store, movement.sku, movement.location, version, movement.effective)
     else:
         row = touched(before, version, movement.effective)
     kind, handle = way
@@ -84,15 +84,8 @@ def _own(
     """The row as it is, and a copy that may be changed."""
     before = store.get(stock_key(sku, location), StockRow)
     if before is None:
-        return None, _new(store, sku, location, version, effective)
+        return None, new_row(store, sku, location, version, effective)
     return before, touched(before, version, effective)
-
-
-def _new(store: Rows, sku: str, location: str, version: int, effective: Instant) -> StockRow:
-    row = empty(sku, location, version, effective)
-    row.book = 1
-    counts.found_nothing(store, row)
-    return row
 
 
 def _absolute(store: Rows, movement: Movement, version: int) -> Change:

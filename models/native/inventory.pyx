@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # The commonest movements, from the bytes of their record to rows and ledger entries.
 #
-# A plain movement is a delta of a row that is there, without a note, later than the row's last
-# count, or the first that is heard of a return's line, where that says that it was decided on. What
+# A plain movement is a delta, without a note, later than the last count of a row that is there or begins,
+# or the first that is heard of a return's line, where that says that it was decided on. What
 # `models.inventory.transition` and `models.ledger` make of it, this makes too, to the byte;
 # `tests/unit/test_native.py` holds one against the other. All else is left to those.
 
@@ -282,11 +282,15 @@ cdef class PlainDeltas:
         cdef PackedStock row
         cdef long long has, previous, promised, version
         cdef bint counts = equals(delta.bucket, b"on_hand", 7), is_damaged = False
-        cdef bint is_new = self._is_new(delta)
+        cdef bint is_new = self._is_new(delta), is_begun = False
         if self._trust_origins and not is_new:
             self.skipped += 1
             return True
         row = self._packed.find(delta.sku, delta.location, delta.hash)
+        if row is None and self._promise_moved is None:
+            version = self._base + self.index
+            row = self._packed.begin(delta.sku, delta.location, version, delta.effective)
+            is_begun = row is not None
         if row is None:
             return False
         if delta.is_return:
@@ -311,6 +315,8 @@ cdef class PlainDeltas:
             return False
         if is_new:
             self._absorbed = delta.ordinal
+        if is_begun:
+            self._packed.enter(row, delta.hash)
         self._weight += self._packed.note_change(row)
         version, previous = self._base + self.index, row.version
         promised = _promise(row) if self._promise_moved is not None else 0

@@ -20,6 +20,10 @@ cdef class StockTable(PackedTable):
     cdef void foresee_place(self, unsigned long long hash) noexcept nogil
     cdef void foresee_row(self, unsigned long long hash) noexcept nogil
     cdef void foresee_changes(self, unsigned long long hash) noexcept
+    cdef PackedStock begin(
+        self, Span sku, Span location, long long version, long long effective
+    )
+    cdef int enter(self, PackedStock row, unsigned long long hash) except -1
     cdef long long note_change(self, PackedStock row) except -1
     cdef object unpack(self, PackedStock packed)
     cdef PackedStock _adopted(self, Span sku, Span location, unsigned long long hash)

@@ -9,10 +9,11 @@ from libc.string cimport memcmp, memcpy
 
 from models.native.packing cimport PackedRow, PackedTable, foresee, prefetch
 from models.native.stock cimport PackedStock, take_over
-from models.native.text cimport Span
+from models.native.text cimport Span, text_of
 
 import random
 
+from models.counts import new_row
 from models.stock import StockRow
 
 cdef extern from "Python.h":
@@ -22,6 +23,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     FEWEST = 64  # places of a table, a power of two
+    NOTHING_BEFORE = -1  # in place of a version
     ROW_WEIGHT = 700  # bytes; a row of the largest numbers has less beside names, counts and deltas
 
 cdef Py_ssize_t ROW_SIZE = PackedStock.__basicsize__
@@ -95,6 +97,30 @@ cdef class StockTable(PackedTable):
         if packed is not None:
             self._keep(packed, hash)
         return packed
+
+    cdef PackedStock begin(
+        self, Span sku, Span location, long long version, long long effective
+    ):
+        """A row for what nothing has touched, which is not there until it is entered.
+
+        None where it is not plain, or where there is one, which is in `live` once it was not found.
+        """
+        cdef str key = _stock_key(sku, location)
+        cdef PackedStock packed
+        if key is None or key in self.live:
+            return None
+        row = new_row(self.rows, text_of(sku), text_of(location), version, effective)
+        packed = take_over(row, key)
+        if packed is not None:
+            # Whoever applies something counts it.
+            packed.book, packed.version = 0, NOTHING_BEFORE
+        return packed
+
+    cdef int enter(self, PackedStock row, unsigned long long hash) except -1:
+        """It is there from now on."""
+        self.live[row.key] = row
+        row.step = 0
+        return self._keep(row, hash)
 
     cdef PackedRow pack(self, row, str key):
         return take_over(row, key)
