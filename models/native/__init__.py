@@ -8,7 +8,7 @@ try:
     from models.native.intake import PlainEvents, placed
     from models.native.inventory import PlainDeltas
     from models.native.ledger import heads
-    from models.native.packing import written
+    from models.native.packing import write_rows
     from models.native.sources import PackedSource, write_source
     from models.native.stock import PackedStock, write_stock
     from models.native.stock_table import StockTable
@@ -19,7 +19,7 @@ except ImportError:
     Pack = PackedSource = PackedStock = StockTable = None  # type: ignore[assignment,misc]
     PlainDeltas = PlainEvents = Written = WrittenDocument = None  # type: ignore[assignment,misc]
     by_minute = heads = newest_stock = placed = None  # type: ignore[assignment]
-    write_source = write_stock = written = None  # type: ignore[assignment]
+    write_rows = write_source = write_stock = None  # type: ignore[assignment]
 
 __all__ = [
     "Pack",
@@ -34,7 +34,7 @@ __all__ = [
     "heads",
     "newest_stock",
     "placed",
+    "write_rows",
     "write_source",
     "write_stock",
-    "written",
 ]

@@ -9,7 +9,7 @@ class PackedRow:
 
     def leave(self) -> None: ...
 
-def written(
+def write_rows(
     rows: dict[str, Any],
     writers: dict[type[Any], Callable[[Any], bytes]],
     general: Callable[[Any], bytes],

@@ -93,7 +93,7 @@ cdef class PackedTable:
         raise NotImplementedError
 
 
-def written(dict rows not None, dict writers not None, general):
+def write_rows(dict rows not None, dict writers not None, general):
     """The values of rows by their keys, each by the writer of its kind, and their bytes.
 
     No writer may change `rows`.

@@ -399,7 +399,7 @@ def _written(
     changed: dict[str, Row | Packed], writers: dict[type[Row | Packed], Callable[[Any], bytes]]
 ) -> tuple[dict[str, bytes], int]:
     """The values of rows, and their bytes."""
-    if native.written is not None:
-        return native.written(changed, writers, rows.encode)
+    if native.write_rows is not None:
+        return native.write_rows(changed, writers, rows.encode)
     values = {key: writers.get(type(row), rows.encode)(row) for key, row in changed.items()}
     return values, sum(map(len, values.values()))

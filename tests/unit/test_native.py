@@ -13,9 +13,17 @@ from msgspec import Raw
 
 from local import native
 from models import ledger, rows, stock, topics
-from models.native import Pack, PlainDeltas, PlainEvents, StockTable, Written, by_minute, placed
+from models.native import (
+    Pack,
+    PlainDeltas,
+    PlainEvents,
+    StockTable,
+    Written,
+    by_minute,
+    placed,
+    write_rows,
+)
 from models.native import heads as native_heads
-from models.native import written as native_written
 from models.reference import Alias, ItemFacts, LocationFacts, SourceFacts
 from models.rows import stock_key
 from models.stock import empty
@@ -597,7 +605,7 @@ def test_rows_are_written_the_same_all_at_once():
     for number in range(len(kept)):
         told = {f"k{at}": row for at, row in enumerate(kept[:number])}
         general = {key: writers.get(type(row), rows.encode)(row) for key, row in told.items()}
-        values, size = native_written(told, writers, rows.encode)
+        values, size = write_rows(told, writers, rows.encode)
         assert list(values.items()) == list(general.items())
         assert size == sum(map(len, general.values()))
 
