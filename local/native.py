@@ -45,7 +45,7 @@ def build() -> None:
 if __name__ == "__main__":
     missing = lacking()
     if missing:
-        print(f"note: {missing}. Onhand works, and takes three times the CPU", file=sys.stderr)
+        print(f"note: {missing}. Onhand works, and takes seven times the CPU", file=sys.stderr)
     else:
         print("compiling the plain way ...")
         build()
