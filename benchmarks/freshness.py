@@ -40,7 +40,7 @@ LEAST_SECONDS: Final = 1.0
 """For so long the burst is looked at, however small."""
 LOOK_SECONDS: Final = 0.2
 FIRST_SHARE: Final = 0.2
-"""Of a burst comes once before: a store that was cut off has rows, and its broker has taken bursts."""
+"""Of a burst comes once before: who was cut off has rows, and its broker has taken bursts."""
 BURST_STORE: Final = "burst-store"
 
 
