@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -20,6 +21,7 @@ from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
 from aiokafka.record.memory_records import MemoryRecords
 
 from runtime.batches import is_sound
+from runtime.records import Fetch
 
 PREFETCH_SECONDS: Final = 0.005
 """How soon a broker is asked again while some of what it sent is not taken.
@@ -62,6 +64,7 @@ def pace(fetcher: Any, rest: float) -> None:
     asking = Asking(fetcher, rest)
     fetcher._proc_fetch_request = asking.ask
     fetcher._notify = asking.notify
+    fetcher.fetched_records = asking.fetched
     fetcher._prefetch_backoff = PREFETCH_SECONDS
 
 
@@ -77,6 +80,7 @@ class Asking:
         self._fetcher = fetcher
         self._rest = rest
         self._as_aiokafka = fetcher._proc_fetch_request
+        self._fetched = fetcher.fetched_records
         self._notify = fetcher._notify
         self._brought: dict[int, int] = {}
         self._asked: set[int] = set()
@@ -93,6 +97,35 @@ class Asking:
         if is_of_fetcher and self._led.keys() <= self._asked and not self._is_lacking():
             return
         self._notify(future)
+
+    async def fetched(
+        self,
+        partitions: Collection[TopicPartition],
+        timeout: float = 0,  # noqa: ASYNC109 - aiokafka's
+        max_records: int | None = None,
+    ) -> dict[TopicPartition, Fetch]:
+        """What was fetched of `partitions`, of all where none are given; waits `timeout` seconds.
+
+        As aiokafka's `fetched_records`, which looks at all twice where it has to wait, and may wait
+        on after an answer that brought none of them: here that is for who calls.
+        """
+        found: dict[TopicPartition, Fetch] = {}
+        if self._fetcher._records:
+            found = await self._fetched(partitions, 0, max_records)
+        if not found and timeout > 0:
+            await self._answered(timeout)
+            if not self._fetcher._closed:
+                found = await self._fetched(partitions, 0, max_records)
+        return found
+
+    async def _answered(self, seconds: float) -> None:
+        """Wait until an answer brought something, for so long at most."""
+        waiter = self._fetcher._create_fetch_waiter()
+        timer = asyncio.get_running_loop().call_later(seconds, self._notify, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
 
     async def ask(self, assignment: Any, node: int, _: Any) -> bool:
         """Ask a broker again and again; whether records wait to be taken, where that ends.

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,12 @@ class App(faust.App):  # type: ignore[misc]
 
     def _create_directories(self) -> None:
         """None: rows are kept in memory, and where a worker is started may be read-only."""
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        found: Iterable[Any] = super().on_init_dependencies()
+        # It counts at every message, and nobody reads what.
+        self.sensors.remove(self.monitor)
+        return found
 
     async def on_start(self) -> None:
         await self.references.start()

@@ -321,14 +321,14 @@ class Steps:
         return self._count > 0 and not is_full
 
     def _tell_pressure(self, now: float) -> None:
-        if self._tells is not None:
-            taken = self._step.bytes
-            unread = sum(map(self._unread, self._next))
-            waiting = sum(one.bytes for one in self._pending.values()) + unread * taken // max(
-                1, self._step.size
-            )
-            self._tells.tell(waiting, taken, now - self._cut_at)
-            self._cut_at = now
+        if self._tells is None:
+            return
+        waiting, taken = 0, self._step.bytes
+        if taken:
+            unread = sum(map(self._unread, self._next)) * taken // max(1, self._step.size)
+            waiting = unread + sum(one.bytes for one in self._pending.values())
+        self._tells.tell(waiting, taken, now - self._cut_at)
+        self._cut_at = now
 
     def _unread(self, source: TopicPartition) -> int:
         """Records that are still in an input's log, as far as it is known."""
@@ -484,6 +484,11 @@ class Steps:
     async def _send(self, outputs: Outputs, owed: Batches) -> dict[Destination, int]:
         """Where the state landed."""
         states = {(self._topic, partition.number): batch.records for partition, batch in owed}
+        if not outputs:
+            return await self._sender.send_state(states)
+        if not states:
+            await self._sender.send_outputs(outputs)
+            return {}
         sending = self._sender.send_outputs(outputs), self._sender.send_state(states)
         _, landed = await asyncio.gather(*sending)
         return landed

@@ -67,6 +67,12 @@ class InLoopThread(kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def crash(self, reason: BaseException) -> None:
         await Service.crash(self, reason)
 
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        consumer = self._ensure_consumer()
+        return await self._fetch_records(
+            consumer, active_partitions, timeout=timeout, max_records=consumer._max_poll_records
+        )
+
     async def call_thread(self, fun: Any, *args: Any, **options: Any) -> Any:
         return await maybe_async(fun(*args, **options))
 

@@ -11,6 +11,7 @@ from aiokafka.errors import (
     CorruptRecordException,
     KafkaConnectionError,
     NotLeaderForPartitionError,
+    TopicAuthorizationFailedError,
 )
 from aiokafka.protocol.fetch import FetchResponse_v11
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -423,5 +424,94 @@ def test_a_request_that_ends_just_after_the_fetcher_was_woken_is_followed_by_the
             case.fetcher._wait_consume_future.set_result(None)
             answer.set_result(SimpleNamespace(API_VERSION=11, topics=[]))
         await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+async def taking(case, answer, *partitions):
+    """Take records before the next answer, and have that one brought; what was taken."""
+    asked, answered = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def send(node, request):
+        asked.set()
+        return await answered if not answered.done() else await asyncio.Event().wait()
+
+    case.client.send = send
+    async with asyncio.timeout(5):
+        taken = asyncio.create_task(case.fetcher.fetched_records(partitions, timeout=3_600))
+        await asked.wait()
+        await asyncio.sleep(0)
+        assert not taken.done()
+        answered.set_result(answer)
+        return await taken
+
+
+def answer_to(positions, *sizes):
+    return brings(*sizes)(positions)
+
+
+def test_who_takes_records_has_them_with_the_answer():
+    async def case():
+        positions = {("in", 0): END, ("in", 1): END}
+        case = Case(positions, [])
+        taken = await taking(case, answer_to(positions, 10, 10))
+        assert {tp: [one.offset for one in run] for tp, run in taken.items()} == {
+            TopicPartition("in", 0): [END],
+            TopicPartition("in", 1): [END],
+        }
+        assert not case.fetcher._fetch_waiters
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_who_takes_records_of_some_partitions_leaves_the_others():
+    async def case():
+        positions = {("in", 0): END, ("in", 1): END}
+        case = Case(positions, [])
+        wanted = TopicPartition("in", 1)
+        assert await taking(case, answer_to(positions, 10, 0), wanted) == {}
+        assert await case.fetcher.fetched_records([wanted], timeout=0.01) == {}
+        assert list(await case.fetcher.fetched_records((), timeout=0.01)) == [
+            TopicPartition("in", 0)
+        ]
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_who_takes_records_waits_no_longer_than_told():
+    async def case():
+        case = Case({("in", 0): END}, [])
+        async with asyncio.timeout(5):
+            assert await case.fetcher.fetched_records((), timeout=0.01) == {}
+            assert await case.fetcher.fetched_records(()) == {}
+        assert not case.fetcher._fetch_waiters
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_who_takes_records_hears_what_went_wrong_for_good():
+    async def case():
+        case = Case({("in", 0): END}, [])
+        taken = asyncio.create_task(case.fetcher.fetched_records((), timeout=3_600))
+        await case.client.all_asked.wait()
+        case.subscriptions.abort_waiters(TopicAuthorizationFailedError("in"))
+        with pytest.raises(TopicAuthorizationFailedError):
+            await taken
+        await case.fetcher.close()
+
+    asyncio.run(case())
+
+
+def test_who_takes_records_is_let_go_of_at_the_end():
+    async def case():
+        case = Case({("in", 0): END}, [])
+        taken = asyncio.create_task(case.fetcher.fetched_records((), timeout=3_600))
+        await case.client.all_asked.wait()
+        await case.fetcher.close()
+        async with asyncio.timeout(5):
+            assert await taken == {}
 
     asyncio.run(case())
