@@ -114,8 +114,7 @@ class Asking:
             found = await self._fetched(partitions, 0, max_records)
         if not found and timeout > 0:
             await self._answered(timeout)
-            if not self._fetcher._closed:
-                found = await self._fetched(partitions, 0, max_records)
+            found = await self._fetched(partitions, 0, max_records)
         return found
 
     async def _answered(self, seconds: float) -> None:
