@@ -13,7 +13,7 @@ from tests.simulation.scheduler import Scheduler
 TopicPartition = tuple[str, int]
 
 COMPACTION_LAG = 45.0
-"""Virtual seconds for which no record is compacted away: longer than all owners are ever away."""
+"""Virtual seconds for which no record is compacted away: an owner that is to repair one is back."""
 
 EPOCH_MS = 1_793_606_400_000
 
@@ -117,14 +117,18 @@ class Broker:
         self._loop.in_world(self.latency(), land)
         return await acked
 
+    @property
+    def horizon(self) -> int:
+        """What is older may be compacted away, in milliseconds."""
+        return EPOCH_MS + round((self._loop.time() - COMPACTION_LAG) * 1000)
+
     def compact(self, topic: str) -> None:
         """Keep only the last record of each key, if it is no tombstone, and what is too young."""
-        horizon = EPOCH_MS + round((self._loop.time() - COMPACTION_LAG) * 1000)
         for (name, _), log in self.logs.items():
             if name != topic:
                 continue
             # What is too young does not count either: it covers nothing yet.
-            old = list(takewhile(lambda record: record.timestamp <= horizon, log.records))
+            old = list(takewhile(lambda record: record.timestamp <= self.horizon, log.records))
             last = {record.key: record.offset for record in old}
             kept = [
                 record

@@ -227,7 +227,9 @@ class World:
             if what == "start" and len(running) <= NODES:
                 self._start()
             elif what == "compact":
-                self.broker.compact(random.choice(STATES))
+                topic = random.choice(STATES)
+                if self._is_repaired_in_time(topic):
+                    self.broker.compact(topic)
             elif what in ("kill", "pause", "nap") and running:
                 node = random.choice(running)
                 self.tell(f"{what} node {node.process}")
@@ -296,6 +298,11 @@ class World:
             for topic in STATES
             for number in range(PARTITIONS)
         )
+
+    def _is_repaired_in_time(self, topic: str) -> bool:
+        """Whether no late write is as old as the lag: where one is, an owner refuses to go on."""
+        lates = [self._recovered(topic, number).late_at for number in range(PARTITIONS)]
+        return all(late is None or late > self.broker.horizon for late in lates)
 
     def _last_position(self, topic: str, number: int) -> dict[str, int]:
         for record in reversed(self.broker.logs[topic, number].records):
