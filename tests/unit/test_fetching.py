@@ -446,6 +446,14 @@ async def taking(case, answer, *partitions):
         return await taken
 
 
+async def waiting(case):
+    """Whoever takes records, and has none yet."""
+    taken = asyncio.create_task(case.fetcher.fetched_records((), timeout=3_600))
+    async with asyncio.timeout(5):
+        await case.client.all_asked.wait()
+    return taken
+
+
 def answer_to(positions, *sizes):
     return brings(*sizes)(positions)
 
@@ -495,8 +503,7 @@ def test_who_takes_records_waits_no_longer_than_told():
 def test_who_takes_records_hears_what_went_wrong_for_good():
     async def case():
         case = Case({("in", 0): END}, [])
-        taken = asyncio.create_task(case.fetcher.fetched_records((), timeout=3_600))
-        await case.client.all_asked.wait()
+        taken = await waiting(case)
         case.subscriptions.abort_waiters(TopicAuthorizationFailedError("in"))
         with pytest.raises(TopicAuthorizationFailedError):
             await taken
@@ -508,8 +515,7 @@ def test_who_takes_records_hears_what_went_wrong_for_good():
 def test_who_takes_records_is_let_go_of_at_the_end():
     async def case():
         case = Case({("in", 0): END}, [])
-        taken = asyncio.create_task(case.fetcher.fetched_records((), timeout=3_600))
-        await case.client.all_asked.wait()
+        taken = await waiting(case)
         await case.fetcher.close()
         async with asyncio.timeout(5):
             assert await taken == {}
