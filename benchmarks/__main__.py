@@ -139,7 +139,7 @@ def compare_systems(
 def compare_commits(
     base: str,
     events: int = typer.Option(200_000, help="records of each backlog"),
-    rounds: int = typer.Option(3, help="pairs of runs"),
+    rounds: int = typer.Option(4, help="pairs of runs; each commit is first by turns"),
 ) -> None:
     """CPU per event of the working tree against a commit."""
     _tell(commits.compare(base, events, rounds))
