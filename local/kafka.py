@@ -43,6 +43,13 @@ FLUSH_MS: Final = 1_000
 Left to Linux, all that is half a minute old is written at once, and appends wait meanwhile.
 """
 
+SESSION_MS: Final = 3_000
+"""After how long without a sign a broker counts as gone.
+
+Until then one that was killed and is started again may not register: with Kafka's nine seconds it
+is back after twelve to thirteen.
+"""
+
 _NOTHING: Final = (
     "no Kafka: set ONHAND_KAFKA to the bootstrap servers of one, "
     "or start a Docker engine, or install Java 17 or newer and Maven"
@@ -288,6 +295,8 @@ def _properties(node: int, ports: list[tuple[int, int]], logs: Path) -> str:
             "auto.create.topics.enable=false",
             "group.initial.rebalance.delay.ms=0",
             "group.min.session.timeout.ms=1000",
+            f"broker.session.timeout.ms={SESSION_MS}",
+            f"broker.heartbeat.interval.ms={SESSION_MS // 6}",
             "log.cleaner.backoff.ms=500",
             f"log.flush.interval.ms={FLUSH_MS}",
             f"log.flush.scheduler.interval.ms={FLUSH_MS}",
