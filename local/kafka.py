@@ -304,7 +304,6 @@ def _properties(node: int, ports: list[tuple[int, int]], logs: Path) -> str:
             f"offsets.topic.replication.factor={replicas}",
             f"transaction.state.log.replication.factor={replicas}",
             f"transaction.state.log.min.isr={(replicas + 1) // 2}",
-            f"min.insync.replicas={(replicas + 1) // 2}",
             "",
         ]
     )

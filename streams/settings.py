@@ -21,7 +21,13 @@ class Settings(BaseSettings):
         30.0, ge=0, description="seconds that a worker waits for Kafka at its start"
     )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of every topic")
-    replication: int = Field(1, ge=1, le=15, description="replicas of every topic; 3 in production")
+    replication: int = Field(
+        1,
+        ge=1,
+        le=15,
+        description="replicas of every topic; half of them, rounded up, must have a record; "
+        "3 in production",
+    )
     timestamps: Literal["LogAppendTime", "CreateTime"] = Field(
         "LogAppendTime", description="who sets record times; CreateTime only for tests"
     )

@@ -23,7 +23,10 @@ _HOUR_MS: Final = 3_600_000
 
 def configs(settings: Settings) -> dict[str, dict[str, str]]:
     """Topic configurations by name, without the prefix."""
+    # An acknowledged record stands on as many replicas, so it outlives a leader.
+    durable = {"min.insync.replicas": str((settings.replication + 1) // 2)}
     log = {
+        **durable,
         "cleanup.policy": "delete",
         "retention.ms": str(settings.retention_hours * _HOUR_MS),
         "message.timestamp.type": settings.timestamps,
@@ -31,6 +34,7 @@ def configs(settings: Settings) -> dict[str, dict[str, str]]:
     taken = {**log, "max.message.bytes": str(MAX_INPUT_BYTES)}
     ours = {**log, "max.message.bytes": str(MAX_OWN_BYTES)}
     state = {
+        **durable,
         "cleanup.policy": "compact",
         "min.compaction.lag.ms": str(round(settings.compaction_lag_hours * _HOUR_MS)),
         # What is not compacted is read whole by whoever recovers: only closed segments are.

@@ -152,6 +152,20 @@ class Harness:
 
         self.call(work())
 
+    def lose(self, topic: str) -> None:
+        """Delete a topic, and create it again with nothing in it."""
+
+        async def work() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await admin.start()
+            try:
+                await admin.delete_topics([self.prefix + topic])
+            finally:
+                await admin.close()
+
+        self.call(work())
+        self.service.create_topics()
+
     def grow(self, partitions: int) -> None:
         """Give every topic so many partitions, but those that have one, as nobody should."""
 

@@ -25,6 +25,7 @@ from streams.engine.transport import Consumer
 from streams.errors import (
     DamagedStateError,
     LostLogError,
+    LostStateError,
     MigrationError,
     PartitionMismatchError,
 )
@@ -146,14 +147,15 @@ class Engine:
     async def resume(self, consumer: Consumer, assignment: set[TP]) -> dict[TP, int]:
         """Where to read on: after what each stage's positions have absorbed.
 
-        Ends the process where a log no longer holds, or does not hold yet, that place.
+        Ends the process where a log no longer holds, or does not hold yet, that place, or where
+        no state tells it though the group has absorbed records that are gone.
         """
         inputs = {tp for tp in assignment if tp.topic in self.stage_of}
         if not inputs:
             return {}
         try:
             return await self._resume(consumer, inputs)
-        except LostLogError as error:
+        except (LostLogError, LostStateError) as error:
             self.fatal(error)
             raise
 
@@ -171,6 +173,9 @@ class Engine:
                 resume = await consumer.committed(tp)
             if resume is None:
                 resume = starts[tp]
+                committed = await consumer.committed(tp) if resume > 0 else None
+                if committed is not None:
+                    raise LostStateError(tp.topic, tp.partition, resume, committed)
             elif not starts[tp] <= resume <= ends[tp]:
                 raise LostLogError(tp.topic, tp.partition, starts[tp], ends[tp], resume)
             else:

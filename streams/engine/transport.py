@@ -228,7 +228,7 @@ class Consumer(kafka.Consumer):  # type: ignore[misc]
         return not (coordinator._performed_join_prepare or coordinator._rejoin_needed_fut.done())
 
     async def committed(self, tp: TP) -> int | None:
-        """The group's committed offset, which nothing but a test rests on."""
+        """The group's committed offset: that there is one tells that there was a state."""
         found: int | None = await self._thread._ensure_consumer().committed(TopicPartition(*tp))
         return found
 

@@ -160,6 +160,17 @@ def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
     must_refuse(start(harness, "a"), "refusing to start")
 
 
+def test_a_worker_refuses_to_begin_in_the_middle_where_its_state_is_lost(harness):
+    load = Load(seed=4)
+    worker = start(harness, "a")
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    worker.stop()
+    harness.lose(topics.INVENTORY_SOURCES)
+    harness.truncate(topics.POS_SALES)
+    must_refuse(start(harness, "a"), "the state knows nothing of it")
+
+
 def must_refuse(worker: Process, why: str) -> None:
     wait_until(lambda: not worker.running, 60, "the worker refuses")
     assert worker.code == 70, worker.tail()
@@ -260,6 +271,10 @@ def wait_for_late(harness: Harness, batches: int) -> None:
     wait_until(lambda: late_batches(harness) >= batches, 60, "the frozen process writes late")
 
 
+def repaired(*workers: Process) -> bool:
+    return any("rows repaired" in worker.tail(10_000) for worker in workers)
+
+
 def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
     load = Load(seed=11)
     harness.service.start_api()
@@ -270,6 +285,7 @@ def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
             wait_for_takeover(harness, frozen, owner)
             wake(frozen)
             wait_for_late(harness, late)
+            wait_until(lambda: repaired(owner, frozen), 60, "the owner repairs", owner)
             wait_for_progress(harness)
             assert owner.running, owner.tail()
             owner.stop()
@@ -279,10 +295,6 @@ def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
     assert last.running, last.tail()
     assert rows_that_differ(harness, load) == []
     assert harness.service.digest() == harness.service.digest(replay=True)
-
-
-def repaired(worker: Process) -> bool:
-    return "rows repaired" in worker.tail(200)
 
 
 def test_a_late_batch_is_repaired_before_compaction_forgets_what_it_covers(harness):
@@ -298,7 +310,7 @@ def test_a_late_batch_is_repaired_before_compaction_forgets_what_it_covers(harne
     wake(frozen)
     wait_for_late(harness, 1)
     # The one that woke is a member again: either may own the partition when it is repaired.
-    wait_until(lambda: repaired(owner) or repaired(frozen), 60, "the owner repairs", owner)
+    wait_until(lambda: repaired(owner, frozen), 60, "the owner repairs", owner)
     for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES):
         harness.compact(topic, lag_ms=0)
     with under_load(harness, load):

@@ -62,7 +62,7 @@ def test_three_brokers_lose_their_leaders_and_no_number_changes(logs: Path):
                 worker = Orchestrator(harness)
                 one_by_one(harness, worker, cluster)
                 worker.progress()
-                # One of three replicas is left: nothing may be written any more.
+                # One of three is left: no quorum, and topics of which two must have a record.
                 for broker in cluster[:2]:
                     broker.kill()
                 for broker in cluster[:2]:
