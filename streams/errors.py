@@ -8,7 +8,7 @@ StreamsError
 ├── RebuildError             the logs no longer hold all that the state was made of
 ├── DamagedStateError        state was left unrepaired until compaction may have taken from it
 ├── LostLogError             a log no longer has, or not yet has, what state says was absorbed
-├── LostStateError           the group has absorbed what no state tells of, and the log has it no more
+├── LostStateError           what the group has absorbed is in no state, nor in the log any more
 └── OwnershipLostError       a partition was taken away in the middle of a step
 """
 
@@ -69,8 +69,8 @@ class LostStateError(StreamsError):
     def __init__(self, topic: str, partition: int, start: int, committed: int) -> None:
         super().__init__(
             f"{topic}/{partition} begins at offset {start}, its group has absorbed up to "
-            f"{committed - 1}, and the state knows nothing of it: refusing to start. Bring the state "
-            "topic back, or delete the group's offsets to begin anew from what the log still holds"
+            f"{committed - 1}, and the state knows nothing of it: refusing to start. Bring the "
+            "state topic back, or delete the group's offsets to begin with what the log still holds"
         )
 
 

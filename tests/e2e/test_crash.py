@@ -271,8 +271,13 @@ def wait_for_late(harness: Harness, batches: int) -> None:
     wait_until(lambda: late_batches(harness) >= batches, 60, "the frozen process writes late")
 
 
-def repaired(*workers: Process) -> bool:
-    return any("rows repaired" in worker.tail(10_000) for worker in workers)
+def wait_for_repair(owner: Process, frozen: Process) -> None:
+    """The one that woke is a member again: either may own the partition by then."""
+
+    def is_repaired() -> bool:
+        return any("rows repaired" in worker.tail(10_000) for worker in (owner, frozen))
+
+    wait_until(is_repaired, 60, "the owner repairs", owner)
 
 
 def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
@@ -285,7 +290,7 @@ def test_what_a_frozen_worker_writes_when_it_wakes_is_repaired(harness):
             wait_for_takeover(harness, frozen, owner)
             wake(frozen)
             wait_for_late(harness, late)
-            wait_until(lambda: repaired(owner, frozen), 60, "the owner repairs", owner)
+            wait_for_repair(owner, frozen)
             wait_for_progress(harness)
             assert owner.running, owner.tail()
             owner.stop()
@@ -309,8 +314,7 @@ def test_a_late_batch_is_repaired_before_compaction_forgets_what_it_covers(harne
     last_offsets = {one.partition: one.offset for one in before}
     wake(frozen)
     wait_for_late(harness, 1)
-    # The one that woke is a member again: either may own the partition when it is repaired.
-    wait_until(lambda: repaired(owner, frozen), 60, "the owner repairs", owner)
+    wait_for_repair(owner, frozen)
     for topic in (topics.INVENTORY_STATE, topics.INVENTORY_SOURCES):
         harness.compact(topic, lag_ms=0)
     with under_load(harness, load):

@@ -210,27 +210,47 @@ def test_an_append_that_is_refused_for_good_ends_the_process(harness):
     must_be_exact(harness, load)
 
 
-def stop_within(process: Process, seconds: float = SHUTDOWN_SECONDS) -> None:
+def stop_within(
+    process: Process, seconds: float = SHUTDOWN_SECONDS, *, in_order: bool = False
+) -> None:
     begun = time.monotonic()
-    process.stop()
+    code = process.stop()
     took = time.monotonic() - begun
     assert took < seconds, f"{process.name} took {took:.1f} s to end\n{process.tail()}"
+    assert code == 0 or not in_order, f"{process.name} ended with {code}\n{process.tail()}"
+
+
+def is_connecting(worker: Process, broker: Broker) -> bool:
+    """Whether a process of it has asked a broker that answers nothing."""
+    port = int(broker.bootstrap.rpartition(":")[2])
+    family = psutil.Process(worker.pid)
+    return any(
+        one.raddr and one.raddr.port == port
+        for process in (family, *family.children())
+        for one in process.net_connections()
+    )
 
 
 def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
     load = Load(seed=35)
     front = own.service.start_api()
     stop_within(own.service.start_worker())
+    worker = own.service.start_worker()
+    own.send(load.event())
+    own.settle()
+    stop_within(worker, in_order=True)
     with under_load(own, load):
         worker = own.service.start_worker()
         wait_for_progress(own)
-        stop_within(worker)
+        stop_within(worker, in_order=True)
         worker = own.service.start_worker()
         wait_for_progress(own)
         broker.freeze()
         try:
             stop_within(worker)
-            stop_within(own.service.start_worker())
+            worker = own.service.start_worker()
+            wait_until(lambda: is_connecting(worker, broker), 30, "it connects", worker)
+            stop_within(worker)
             stop_within(front)
         finally:
             broker.wake()
