@@ -160,6 +160,16 @@ def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
     must_refuse(start(harness, "a"), "refusing to start")
 
 
+def test_a_worker_refuses_a_log_that_ends_before_what_it_had_absorbed(harness):
+    load = Load(seed=1)
+    worker = start(harness, "a")
+    harness.send(*(load.event() for _ in range(200)))
+    harness.settle()
+    worker.stop()
+    harness.lose(topics.POS_SALES)
+    must_refuse(start(harness, "a"), "holds offsets 0 to -1, but state was absorbed")
+
+
 def test_a_worker_refuses_to_begin_in_the_middle_where_its_state_is_lost(harness):
     load = Load(seed=4)
     worker = start(harness, "a")
