@@ -1,8 +1,9 @@
 """What is seen from outside while workers and the broker die, freeze and are restarted.
 
-Two workers under a steady load. A probe's latency is the pause that a writer and a reader
-see: from its sending until its row can be read. In the end the rows must be what the load
-comes to, and what a replay comes to.
+Two workers under a steady load. A probe's latency is the pause of what is fresh: from its
+sending until its row can be read. A writer's is how long the broker takes to have it, a
+reader's how long a row that is there already is not answered. In the end the rows must be what
+the load comes to, and what a replay comes to.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from benchmarks.backlog import BenchmarkError
 from benchmarks.ingest import check
-from benchmarks.sending import LONGEST_SECONDS, PLACE, Probe, Sending
+from benchmarks.sending import LONGEST_SECONDS, PLACE, POLL_SECONDS, Probe, Sending, path_of
 from benchmarks.workload import Workload
 from local.kafka import Broker, brokers
 from local.lag import service_lag
@@ -38,8 +39,32 @@ FROZEN_SECONDS: Final = 6.0
 CALM_SECONDS: Final = 2.0
 """Of normal operation before each fault, and up to twice that, by chance."""
 
+READ_SECONDS: Final = 0.05
+"""How often a row is read that was there before."""
+
 FRESH_SECONDS: Final = 1.0
 """Normal is that no probe waits for longer."""
+
+
+class Read(NamedTuple):
+    """When a row was asked for (perf_counter), and the seconds until it was answered."""
+
+    sent: float
+    seconds: float
+
+
+class Pause(NamedTuple):
+    """Seconds that a fault lasted, and that were waited at most around it.
+
+    `fresh`: from sending until a row could be read; `late` is how much of that came after the
+    fault was over; `append` until the broker had it; `read` until a row was answered.
+    """
+
+    fault: float
+    fresh: float
+    late: float
+    append: float
+    read: float
 
 
 class Fault(NamedTuple):
@@ -144,9 +169,12 @@ async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -
             records = workload.records()
             warm = len(await sending.at(rate // 10, 3.0, records))
             load = asyncio.create_task(sending.at(rate, LONGEST_SECONDS, records, ended))
+            reads: list[Read] = []
+            reading = asyncio.create_task(_read_steadily(sending, reads, ended))
             await _all_faults(scene, times, sending, load)
             ended.set()
             probes = await load
+            await reading
             await lag.wait_for_none(120)
         settings = Settings(kafka=broker.bootstrap, prefix=PREFIX, partitions=PARTITIONS)
         await _check(workload, settings, warm + len(probes))
@@ -160,7 +188,7 @@ async def _run(rate: int, times: dict[str, int], broker: Broker, folder: Path) -
         "session_seconds": SESSION_SECONDS,
         "rows": len(workload.sums),
         "rows_that_differ": 0,
-        "pauses": _pauses(scene.done, probes),
+        "pauses": _pauses(scene.done, probes, reads),
         "digest": digest["digest"],
     }
 
@@ -201,28 +229,40 @@ async def _check(workload: Workload, settings: Settings, probes: int) -> None:
     check(workload, found)
 
 
-def _pauses(done: list[Fault], probes: list[Probe]) -> dict[str, Any]:
-    """By fault: how long it took, and the longest latency of probes until the next one.
+async def _read_steadily(sending: Sending, reads: list[Read], ended: asyncio.Event) -> None:
+    asked = time.perf_counter()
+    while not ended.is_set():
+        is_there = await sending.is_there(path_of("probe-1"))
+        if is_there:
+            reads.append(Read(asked, time.perf_counter() - asked))
+        await asyncio.sleep(READ_SECONDS if is_there else POLL_SECONDS)
+        if is_there:
+            asked = time.perf_counter()
 
-    `late` is how much of that came after the fault was over.
-    """
-    found: dict[str, list[tuple[float, float, float]]] = {}
+
+def _pauses(done: list[Fault], probes: list[Probe], reads: list[Read]) -> dict[str, Any]:
+    """By fault: how long it took, and the longest that was waited until the next one."""
+    found: dict[str, list[Pause]] = {}
     ends = [*(fault.begun for fault in done[1:]), float("inf")]
     for fault, end in zip(done, ends, strict=True):
         # Who was sent just before has its pause from this fault too.
-        seen = [one for one in probes if fault.begun - 0.5 <= one.sent < end - 0.5]
-        longest = max((one.seconds for one in seen), default=0.0)
-        late = max((one.seconds - max(0.0, fault.over - one.sent) for one in seen), default=0.0)
-        found.setdefault(fault.name, []).append((fault.over - fault.begun, longest, late))
-    return {name: _told(*zip(*rows, strict=True)) for name, rows in sorted(found.items())}
+        start, stop = fault.begun - 0.5, end - 0.5
+        seen = [one for one in probes if start <= one.sent < stop]
+        read = [one.seconds for one in reads if start <= one.sent < stop]
+        pause = Pause(
+            fault.over - fault.begun,
+            max((one.seconds for one in seen), default=0.0),
+            max((one.seconds - max(0.0, fault.over - one.sent) for one in seen), default=0.0),
+            max((one.acknowledged for one in seen), default=0.0),
+            max(read, default=0.0),
+        )
+        found.setdefault(fault.name, []).append(pause)
+    return {name: _told(pauses) for name, pauses in sorted(found.items())}
 
 
-def _told(lasted: tuple[float, ...], longest: tuple[float, ...], late: tuple[float, ...]) -> Any:
-    return {
-        "times": len(lasted),
-        "fault_median_seconds": round(statistics.median(lasted), 2),
-        "pause_median_seconds": round(statistics.median(longest), 2),
-        "pause_longest_seconds": round(max(longest), 2),
-        "late_median_seconds": round(statistics.median(late), 2),
-        "late_longest_seconds": round(max(late), 2),
-    }
+def _told(pauses: list[Pause]) -> dict[str, Any]:
+    told: dict[str, Any] = {"times": len(pauses)}
+    for name, seconds in zip(Pause._fields, zip(*pauses, strict=True), strict=True):
+        told[f"{name}_median_seconds"] = round(statistics.median(seconds), 3)
+        told[f"{name}_longest_seconds"] = round(max(seconds), 3)
+    return told

@@ -39,10 +39,19 @@ Record = tuple[str, str, bytes]
 
 
 class Probe(NamedTuple):
-    """When an event was sent (perf_counter), and the seconds until its row could be read."""
+    """When an event was sent (perf_counter), and the seconds until its row could be read.
+
+    `acknowledged` are those until the broker had it.
+    """
 
     sent: float
     seconds: float
+    acknowledged: float
+
+
+def path_of(name: str) -> str:
+    """Where a probe's row is read."""
+    return f"/v1/availability/{name}/{PLACE}"
 
 
 class Appender:
@@ -71,12 +80,12 @@ class Appender:
     async def __aexit__(self, *error: object) -> None:
         await self._producer.stop()
 
-    async def send(self, records: list[Record]) -> None:
-        """Send without waiting for what becomes of it."""
+    async def send(self, records: list[Record]) -> "list[asyncio.Future[Any]]":
+        """Send without waiting for what becomes of it: that the answers tell."""
         # aiokafka lets batches of one partition overtake each other, and lose their acks,
         # where several tasks send at once.
         async with self._sends:
-            await self._send_alone(records)
+            return await self._send_alone(records)
 
     async def acknowledged(self) -> None:
         """Wait until the broker has answered for all; BenchmarkError where it did not take all."""
@@ -84,8 +93,9 @@ class Appender:
         if self._refused:
             raise BenchmarkError(f"{self._refused} batches were refused")
 
-    async def _send_alone(self, records: list[Record]) -> None:
+    async def _send_alone(self, records: list[Record]) -> "list[asyncio.Future[Any]]":
         batches: dict[tuple[str, int], Any] = {}
+        answers = []
         for topic, key, value in records:
             encoded, partition = self._place_of(key)
             target = self._prefix + topic, partition
@@ -93,11 +103,12 @@ class Appender:
             if batch is None:
                 batch = batches[target] = self._producer.create_batch()
             if batch.append(key=encoded, value=value, timestamp=None) is None:
-                await self._send_batch(target, batch)
+                answers.append(await self._send_batch(target, batch))
                 batch = batches[target] = self._producer.create_batch()
                 batch.append(key=encoded, value=value, timestamp=None)
         for target, batch in batches.items():
-            await self._send_batch(target, batch)
+            answers.append(await self._send_batch(target, batch))
+        return answers
 
     def _place_of(self, key: str) -> tuple[bytes, int]:
         """A key's bytes, and its partition: computed once, the same few sources come again."""
@@ -108,11 +119,13 @@ class Appender:
             self._places[key] = place
         return place
 
-    async def _send_batch(self, target: tuple[str, int], batch: Any) -> None:
+    async def _send_batch(self, target: tuple[str, int], batch: Any) -> "asyncio.Future[Any]":
         batch.close()
+        ack: asyncio.Future[Any]
         ack = await self._producer.send_batch(batch, target[0], partition=target[1])
         self._unacknowledged.add(ack)
         ack.add_done_callback(self._acknowledged)
+        return ack
 
     def _acknowledged(self, ack: "asyncio.Future[Any]") -> None:
         self._unacknowledged.discard(ack)
@@ -200,12 +213,15 @@ class Sending:
         begun = time.perf_counter()
         self._waiting.add(begun)
         try:
-            await self._send_and_see(begun)
+            acknowledged = await self._send_and_see(begun)
         finally:
             self._waiting.discard(begun)
-        return Probe(begun, time.perf_counter() - begun)
+        seen = time.perf_counter() - begun
+        # It may have been seen before the broker's answer was.
+        return Probe(begun, seen, acknowledged[0] - begun if acknowledged else seen)
 
-    async def _send_and_see(self, begun: float) -> None:
+    async def _send_and_see(self, begun: float) -> list[float]:
+        """When the broker had answered, if it had."""
         self._probes += 1
         name = f"probe-{self._probes}"
         event = {
@@ -221,15 +237,19 @@ class Sending:
                 "lines": [{"line": 1, "sku": name, "quantity": 1}],
             },
         }
-        await self._other.send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
-        while not await self._is_there(f"/v1/availability/{name}/{PLACE}"):
+        acknowledged: list[float] = []
+        (ack,) = await self._other.send([(topics.WAREHOUSE_RECEIPTS, name, orjson.dumps(event))])
+        ack.add_done_callback(lambda _: acknowledged.append(time.perf_counter()))
+        while not await self.is_there(path_of(name)):
             # Who has waited for long is asked less often, and seen late by a twentieth at most.
             waited = time.perf_counter() - begun
             if waited > LIMIT_SECONDS:
                 raise BenchmarkError(f"{name} cannot be read after {LIMIT_SECONDS:.0f} s")
             await asyncio.sleep(max(POLL_SECONDS, waited / 20))
+        return acknowledged
 
-    async def _is_there(self, path: str) -> bool:
+    async def is_there(self, path: str) -> bool:
+        """Whether a row is answered."""
         answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         await self._pool.get(path, lambda seconds, status: answered.set_result(status))
         return await answered == 200

@@ -31,7 +31,7 @@ def test_a_load_that_is_held_up_holds_no_probe_up(monkeypatch):
         async def probe() -> Probe:
             if next(made) == ENOUGH:
                 held.released.set()
-            return Probe(time.perf_counter(), 0.0)
+            return Probe(time.perf_counter(), 0.0, 0.0)
 
         monkeypatch.setattr(sending, "_load", held)
         monkeypatch.setattr(sending, "_other", held)
