@@ -209,8 +209,11 @@ def run(events: int, rounds: int, max_lines: int, only: str = "") -> dict[str, A
         print("the broker gets warm", file=sys.stderr, flush=True)
         asyncio.run(comparison.peer(CEILING))
         asyncio.run(comparison.onhand())
+        turns = list(zip(cases, systems, strict=True))
         for number in range(rounds):
-            for case, system in zip(cases, systems, strict=True):
+            # None has the same place in each round: what came before may leave something.
+            first = number * len(turns) // rounds
+            for case, system in [*turns[first:], *turns[:first]]:
                 print(f"round {number + 1} of {rounds}: {case.name}", file=sys.stderr, flush=True)
                 one = comparison.onhand() if system is None else comparison.peer(system)
                 done = asyncio.run(one)

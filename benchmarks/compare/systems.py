@@ -153,6 +153,8 @@ KAFKA_STREAMS: Final = (
 
 KAFKA_STREAMS_EXACT: Final = (
     _kafka_streams("memory", 2, exact=True),
+    _kafka_streams("memory", 2, exact=True, caching=False),
+    _kafka_streams("memory", 2, exact=True, caching=False, compressed=True),
     _kafka_streams("rocksdb", 2, exact=True),
 )
 """Exactly once, by Kafka's transactions."""
