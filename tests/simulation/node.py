@@ -15,6 +15,7 @@ from faust.types import TP
 from models.reference import Catalog
 from streams.decisions import TICK_KEY, tick
 from streams.engine.engine import Engine
+from streams.engine.pressure import Pressure
 from streams.engine.snapshots import Snapshots
 from streams.engine.stage import Stage
 from streams.engine.step import Steps
@@ -177,11 +178,17 @@ class Node:
         self._orders = Orders(routing, self._settings)
         self._reservations = routing.reservations
         stages = (Intake(routing, Catalog()), self._orders, Inventory(routing))
-        self._tables = [self._table(stage) for stage in stages]
+        pressure = Pressure()
+        intake, orders, inventory = stages
+        self._tables = [
+            self._table(intake, minds=pressure),
+            self._table(orders),
+            self._table(inventory, tells=pressure),
+        ]
 
-    def _table(self, stage: Stage) -> tuple[Steps, RowStore]:
+    def _table(self, stage: Stage, **pressure: Pressure) -> tuple[Steps, RowStore]:
         """The real store, behind a table that knows no more than its changelog's name."""
-        steps = self.engine.add(stage)
+        steps = self.engine.add(stage, **pressure)
         steps._lag_ms = TOMBSTONE_MS
         store = RowStore.__new__(RowStore)
         store.partitions = {}

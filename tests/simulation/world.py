@@ -19,8 +19,11 @@ from unittest.mock import patch
 from models import arrival, movements, rows, stock, topics
 from models.ledger import decode as decode_ledger
 from models.stock import StockRow
-from streams import allocations, inventory, orders
-from streams.engine import snapshots
+from streams import allocations, intake, inventory, orders
+from streams.engine import deletes, documents, snapshots
+from streams.engine import partition as partitions
+from streams.engine import stage as stages
+from streams.engine import step as steps
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX, Position
 from streams.engine.stage import Outputs, Stage, Work
@@ -70,12 +73,28 @@ SMALL: dict[Any, dict[str, int]] = {
 }
 """Limits so small that a short run goes past them: cursors, chunks, sums and deletes occur."""
 
+NARROW: dict[Any, dict[str, int]] = {
+    deletes: {"MAX_FORGOTTEN": 2},
+    documents: {"MAX_FORGOTTEN": 1},
+    intake: {"MAX_STEP_WEIGHT": 4_000},
+    partitions: {"MAX_LIVE": 4},
+    stages: {"MAX_STEP_WEIGHT": 4_000},
+    steps: {
+        "MAX_PENDING_BYTES": 1_500,
+        "SLICE_BYTES": 400,
+        "SAVE_WEIGHT": 3_000,
+        "SAVE_ALL_WEIGHT": 6_000,
+    },
+}
+"""The same of every second seed: inputs are not fetched for a while, backlogs have others wait,
+steps are cut and saved for their weight, rows are decoded anew, the forgotten go one by one."""
+
 
 @contextmanager
-def small_limits() -> Iterator[None]:
-    """Have the service run with `SMALL`, and events numbered from 1."""
+def small_limits(*, narrow: bool) -> Iterator[None]:
+    """Have the service run with `SMALL`, also `NARROW`, and events numbered from 1."""
     with ExitStack() as stack:
-        for module, limits in SMALL.items():
+        for module, limits in (*SMALL.items(), *(NARROW.items() if narrow else ())):
             stack.enter_context(patch.multiple(module, **limits))
         stack.enter_context(patch.object(b, "_ids", itertools.count(1)))
         yield
@@ -103,7 +122,7 @@ class World:
         logging.disable(logging.CRITICAL)
         asyncio.set_event_loop(loop)
         try:
-            with small_limits(), tempfile.TemporaryDirectory() as disks:
+            with small_limits(narrow=self.seed % 2 == 1), tempfile.TemporaryDirectory() as disks:
                 self.disks = Path(disks)
                 loop.run_until_complete(self._run())
         finally:
