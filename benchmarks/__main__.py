@@ -116,9 +116,12 @@ def faults(
 
 
 @cli.command()
-def recovery(rows: int = typer.Option(1_000_000, help="rows of stock")) -> None:
+def recovery(
+    rows: int = typer.Option(1_000_000, help="rows of stock"),
+    sold: int = typer.Option(0, max=1_440, help="sales of each row, which its history keeps"),
+) -> None:
     """From the start of a process until it is ready, and memory per row."""
-    _tell(recovery_case.run(rows))
+    _tell(recovery_case.run(rows, sold))
 
 
 @cli.command("compare")

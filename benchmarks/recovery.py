@@ -14,7 +14,7 @@ from typing import Any, Final
 import psutil
 
 from benchmarks.backlog import BenchmarkError, absorb, produce
-from benchmarks.filling import counts
+from benchmarks.filling import counts, sales
 from local.kafka import kafka
 from local.lag import service_lag
 from local.processes import Process, scratch, wait_until
@@ -27,23 +27,27 @@ POLL_SECONDS: Final = 0.02
 READY_SECONDS: Final = 300
 
 
-def run(rows: int) -> dict[str, Any]:
+def run(rows: int, sold: int) -> dict[str, Any]:
     """Run the case; returns its figures."""
     with scratch("bench") as folder, kafka() as bootstrap:
-        return asyncio.run(_run(rows, bootstrap, folder))
+        return asyncio.run(_run(rows, sold, bootstrap, folder))
 
 
-async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
+async def _run(rows: int, sold: int, bootstrap: str, folder: Path) -> dict[str, Any]:
     environ = {"ONHAND_PARTITIONS": str(PARTITIONS), "ONHAND_COMMIT_MS": "50"}
     with Service(bootstrap, folder, prefix=PREFIX, environ=environ) as service:
         service.create_topics()
         async with service_lag(bootstrap, PREFIX) as lag:
             empty, _ = await _start(service, bootstrap, lag, 0)
             empty_bytes = _inventory_bytes(empty)
-            backlog = counts(rows)
-            await produce(backlog, bootstrap, PREFIX, PARTITIONS)
-            inputs = [PREFIX + topics.WAREHOUSE_RECEIPTS]
-            await absorb([empty], lag, inputs, len(backlog) + 1)
+            for topic, backlog, known in (
+                (topics.WAREHOUSE_RECEIPTS, counts(rows), 1),
+                (topics.POS_SALES, list(sales(rows, sold)), 0),
+            ):
+                if not backlog:
+                    continue
+                await produce(backlog, bootstrap, PREFIX, PARTITIONS)
+                await absorb([empty], lag, [PREFIX + topic], len(backlog) + known)
             empty.stop()
             worker, seconds = await _start(service, bootstrap, lag, 1)
             worker_bytes = _inventory_bytes(worker)
@@ -65,6 +69,7 @@ async def _run(rows: int, bootstrap: str, folder: Path) -> dict[str, Any]:
     return {
         "case": "recovery",
         "rows": rows,
+        "sold": sold,
         "partitions": PARTITIONS,
         "worker_seconds": round(seconds, 2),
         "worker_seconds_from_snapshots": round(kept_seconds, 2),

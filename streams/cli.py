@@ -14,9 +14,10 @@ import typer
 import uvloop
 from aiokafka.errors import KafkaConnectionError
 
+from runtime import memory
 from runtime.garbage import collect_seldom
 from streams import digest as digests
-from streams import memory, migration, topics
+from streams import migration, topics
 from streams import rebuild as rebuilding
 from streams import replay as replays
 from streams.app import create_app

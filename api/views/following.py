@@ -12,6 +12,7 @@ from api.views.base import Update, View, answer_of, kind_of
 from models import topics
 from models.native import newest_stock
 from models.rows import head, tombstone_version
+from runtime import memory
 from runtime.fetching import FRONT_REST, pace
 from runtime.preparing import prepare
 from runtime.records import Fetch
@@ -179,6 +180,7 @@ class Following:
         # Compaction may leave nothing between the last record and the end.
         positions = {tp: max(self._next[tp], await consumer.position(tp)) for tp in self._ends}
         if all(positions[tp] >= end for tp, end in self._ends.items()):
+            memory.give_back()
             log.info("the view is ready")
             self.ready.set()
 

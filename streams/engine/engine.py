@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
-from streams import memory
+from runtime import memory
 from streams.engine.failpoints import Failpoints
 from streams.engine.ownership import GroupOwnership, Ownership
 from streams.engine.partition import Partition

@@ -1,4 +1,4 @@
-"""Steps of one stage, as DESIGN has them: outputs, then state, then on.
+"""Steps of one stage: outputs, then state, then on.
 
 A step takes every record that is ready, over all partitions of the stage. Its outputs are
 sent once those of the step before are acknowledged, together with that step's state; what
