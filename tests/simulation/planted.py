@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 from weakref import WeakSet
@@ -170,14 +170,12 @@ async def _freeze_at_a_state(self: Appender, states: Any) -> dict[Any, int]:
     return await _send_state(self, states)
 
 
-PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
+Patches = list[tuple[Any, str, Any]]
+
+PLANTED: dict[str, Patches] = {
     "state before outputs": [(Steps, "_submit", _state_first)],
     "a step's state goes with its own outputs": [(Steps, "_submit", _state_beside)],
-    "origins are not looked at": [
-        (Position, "absorb_origin", _absorb_origin),
-        # What is compiled reads origins itself.
-        (inventory, "PlainDeltas", None),
-    ],
+    "origins are not looked at": [(Position, "absorb_origin", _absorb_origin)],
     "positions are not looked at": [(Engine, "partitions_recovered", _partitions_recovered)],
     "acks are not looked at": [
         (Steps, "_acknowledge", _acknowledge_blindly),
@@ -190,29 +188,39 @@ PLANTED: dict[str, list[tuple[Any, str, Any]]] = {
     ],
     "recovery repairs nothing": [(Partition, "repairs", _repairs_nothing)],
     "late batches are left as they are": [(Partition, "_write_again", _leave_late_batch)],
-    "idle logs are not looked at": [
-        (Steps, "_look", _do_not_look),
-        # It shows only where one process freezes at its last state, others go on, and it does
-        # not come back: that would have its partitions read anew.
-        (world, "FREEZING", 0.0),
-        (world, "DYING", 1.0),
-        (Appender, "send_state", _freeze_at_a_state),
-    ],
+    "idle logs are not looked at": [(Steps, "_look", _do_not_look)],
     "an unfinished step is remembered": [(Steps, "_forget_step", _remember_step)],
     "steps overlap": [(Steps, "run", _run_without_waiting)],
     "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],
     "a snapshot is not whole": [(Partition, "image", _image_with_a_row_less)],
-    # What is compiled looks at sequences itself.
-    "a source's repeat counts again": [
-        (intake, "arrive", _never_repeated),
-        (intake, "PlainEvents", None),
-    ],
-    "what fills a gap is taken for a repeat": [
-        (intake, "arrive", _late_is_repeated),
-        (intake, "PlainEvents", None),
-    ],
+    "a source's repeat counts again": [(intake, "arrive", _never_repeated)],
+    "what fills a gap is taken for a repeat": [(intake, "arrive", _late_is_repeated)],
     "any run is taken": [(Steps, "offer", _take_any_run)],
 }
+
+NEEDED: dict[str, Patches] = {
+    # What is compiled reads origins and looks at sequences itself.
+    "origins are not looked at": [(inventory, "PlainDeltas", None)],
+    "a source's repeat counts again": [(intake, "PlainEvents", None)],
+    "what fills a gap is taken for a repeat": [(intake, "PlainEvents", None)],
+    # It shows only where one process freezes at its last state, others go on, and it does
+    # not come back: that would have its partitions read anew.
+    "idle logs are not looked at": [
+        (world, "FREEZING", 0.0),
+        (world, "DYING", 1.0),
+        (Appender, "send_state", _freeze_at_a_state),
+    ],
+}
+"""What must be so for a bug to show, and is none."""
+
+
+@contextmanager
+def needed(name: str) -> Iterator[None]:
+    """What the bug of that name needs, without it."""
+    with ExitStack() as stack:
+        for one in NEEDED.get(name, []):
+            stack.enter_context(patch.object(*one))
+        yield
 
 
 @contextmanager
@@ -225,14 +233,10 @@ def planted(name: str) -> Iterator[list[BaseException]]:
             mistakes.append(error)
         _fatal(self, error)
 
-    patches = [patch.object(*one) for one in [*PLANTED[name], (Engine, "fatal", fatal)]]
-    for one in patches:
-        one.start()
-    try:
+    with needed(name), ExitStack() as stack:
+        for one in [*PLANTED[name], (Engine, "fatal", fatal)]:
+            stack.enter_context(patch.object(*one))
         yield mistakes
-    finally:
-        for one in patches:
-            one.stop()
 
 
 @contextmanager

@@ -10,12 +10,13 @@ import pytest
 
 from local.processes import ROOT
 from tests.simulation import world
-from tests.simulation.planted import PLANTED, forgetting, planted
+from tests.simulation.planted import NEEDED, PLANTED, forgetting, needed, planted
 
 SEEDS = 2_000
 SOAK_SEEDS = int(os.environ.get("SEEDS", "20000"))
 FORGETTING_SEEDS = 100
 PART = 25
+NEEDED_SEEDS = 60
 ENOUGH = 400
 """Seeds within which a planted bug must show."""
 
@@ -48,6 +49,12 @@ def test_a_planted_bug_is_found(bug):
         found = (seed for seed in range(ENOUGH) if world.wrong_seeds(range(seed, seed + 1)))
         assert list(islice(found, 1)), f"no seed of {ENOUGH} shows it"
     assert mistakes == []
+
+
+@pytest.mark.parametrize("bug", sorted(NEEDED))
+def test_what_a_bug_needs_in_order_to_show_is_no_bug_itself(bug):
+    with needed(bug):
+        assert world.wrong_seeds(range(NEEDED_SEEDS)) == []
 
 
 DIGEST = "from tests.simulation import world; print(world.run(17).digest())"

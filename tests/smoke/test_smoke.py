@@ -116,7 +116,7 @@ def test_the_demo_ends_in_a_line_where_it_is_interrupted_while_it_checks():
             {"cases"},
         ),
         (
-            ["recovery", "--rows", "5000"],
+            ["recovery", "--rows", "5000", "--sold", "2"],
             {"worker_seconds", "front_seconds", "worker_bytes_per_row", "front_bytes_per_row"},
         ),
         (
