@@ -149,33 +149,31 @@ def test_a_worker_stops_cleanly_and_the_next_goes_on(harness):
     assert rows_that_differ(harness, load) == []
 
 
-def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
-    load = Load(seed=1)
+def absorbed(harness: Harness, seed: int) -> Load:
+    """A load whose first events a worker has absorbed that has ended."""
+    load = Load(seed=seed)
     worker = start(harness, "a")
     harness.send(*(load.event() for _ in range(200)))
     harness.settle()
     worker.stop()
+    return load
+
+
+def test_a_worker_refuses_a_log_that_lost_what_it_had_not_absorbed(harness):
+    load = absorbed(harness, seed=1)
     harness.send(*(load.event() for _ in range(200)))
     harness.truncate(topics.POS_SALES)
     must_refuse(start(harness, "a"), "refusing to start")
 
 
 def test_a_worker_refuses_a_log_that_ends_before_what_it_had_absorbed(harness):
-    load = Load(seed=1)
-    worker = start(harness, "a")
-    harness.send(*(load.event() for _ in range(200)))
-    harness.settle()
-    worker.stop()
+    absorbed(harness, seed=1)
     harness.lose(topics.POS_SALES)
     must_refuse(start(harness, "a"), "holds offsets 0 to -1, but state was absorbed")
 
 
 def test_a_worker_refuses_to_begin_in_the_middle_where_its_state_is_lost(harness):
-    load = Load(seed=4)
-    worker = start(harness, "a")
-    harness.send(*(load.event() for _ in range(200)))
-    harness.settle()
-    worker.stop()
+    absorbed(harness, seed=4)
     harness.lose(topics.INVENTORY_SOURCES)
     harness.truncate(topics.POS_SALES)
     must_refuse(start(harness, "a"), "the state knows nothing of it")
