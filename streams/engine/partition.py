@@ -253,9 +253,14 @@ class Partition:
         """Offsets absorbed in the state that is durable, by input topic."""
         return rows.decode(self._acked_position, Position).offsets
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was loaded ends with a position: else rows are newer than that."""
+        return not (self._fresh or self._again)
+
     def image(self) -> Image | None:
         """What the log comes to now; None while a late write stands, or a batch is not whole."""
-        if self.to_repair or self._fresh or self._again:
+        if self.to_repair or not self.is_whole:
             return None
         presumed = dict(self._presumed)
         rest = self._acked_position, presumed, self._deletes.kept(), dict(self.encoded)

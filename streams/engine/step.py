@@ -180,12 +180,18 @@ class Steps:
         self.owned = {}
 
     async def own(self, partitions: Iterable[Partition]) -> None:
-        """Recovery is over: repair what a late writer left, and take the partitions."""
+        """Recovery is over: repair what a late writer left, and take the partitions.
+
+        Where another process appended meanwhile, recovery may end in the middle of its batch.
+        """
         generation = self._generation
         owned = {partition.number: partition for partition in partitions}
         for partition in owned.values():
-            partition.recovered()
             try:
+                if partition.is_whole:
+                    partition.recovered()
+                else:
+                    await self._reread(partition, generation)
                 await self._append_repairs(partition, generation)
             except OwnershipLostError:
                 return

@@ -38,6 +38,9 @@ TOMBSTONE_MS = 10_000
 FETCH = 12
 """Records that a fetch returns at most, per partition."""
 
+RECOVERED = 50
+"""The same of a state log; where that ends, no batch needs to."""
+
 
 class Appender:
     """Appends over the simulated network."""
@@ -161,6 +164,7 @@ class Node:
         self.alive = True
         self._loop = loop
         self._rebalance = asyncio.Event()
+        self._random = random
         self._assigned: frozenset[int] = frozenset()
         self._settings = settings
         self._consumer = Consumer(self, random)
@@ -278,9 +282,16 @@ class Node:
                 {TP(topic, one) for one in gone},
                 {TP(topic, one) for one in new},
             )
-            for number in numbers:
-                if not await self._recover(store, TP(topic, number)):
-                    return
+        # As Faust does: where the logs end is asked first, and then they are read.
+        ends = {
+            (place, number): self.broker.logs[steps.stage.state, number].end
+            for place, (steps, _) in enumerate(self._tables)
+            for number in numbers
+        }
+        for (place, number), end in ends.items():
+            steps, store = self._tables[place]
+            if not await self._recover(store, TP(steps.stage.state, number), end):
+                return
         for steps, store in self._tables:
             topic = store.table.changelog_topic.get_topic_name()
             store.on_recovered = lambda found, steps=steps: self.engine.partitions_recovered(
@@ -299,15 +310,15 @@ class Node:
         if not self._rebalance.is_set():
             self._consumer.positions = dict(sorted(points.items()))
 
-    async def _recover(self, store: RowStore, tp: TP) -> bool:
+    async def _recover(self, store: RowStore, tp: TP, end: int) -> bool:
         log = self.broker.logs[tp]
         persisted = store.persisted_offset(tp)
-        at, end = 0 if persisted is None else persisted + 1, log.end
+        at = 0 if persisted is None else persisted + 1
         while at < end:
             await asyncio.sleep(self.broker.latency())
             if self._rebalance.is_set():
                 return False
-            run = log.read(at, 50)
+            run = log.read(at, self._random.randint(1, RECOVERED))
             if not run:
                 break
             message = SimpleNamespace(partition=tp.partition, value=run)

@@ -18,15 +18,19 @@ from streams.engine.position import Position
 from streams.engine.step import Steps
 from streams.errors import OwnershipLostError
 from tests.simulation import world
-from tests.simulation.node import Appender
+from tests.simulation.node import Appender, Node
 
 _arrive = arrival.arrive
 _fatal = Engine.fatal
 _send_state = Appender.send_state
 _image = Partition.image
+_recover = Node._recover
 
 AROUND = 2.0
 """Virtual seconds around the end of faults, when one that writes stock freezes for a bug's sake."""
+
+PAUSING = 0.3
+"""How often one pauses between asking where a log ends and reading it, for a bug's sake."""
 
 _frozen_once: WeakSet[Any] = WeakSet()
 """Brokers of the worlds in which one did."""
@@ -170,6 +174,13 @@ async def _freeze_at_a_state(self: Appender, states: Any) -> dict[Any, int]:
     return await _send_state(self, states)
 
 
+async def _pause_before_reading(self: Node, store: Any, tp: Any, end: int) -> bool:
+    if tp.topic == topics.INVENTORY_STATE and self._random.random() < PAUSING:
+        self.broker.freeze(self.process)
+        await asyncio.sleep(0)
+    return await _recover(self, store, tp, end)
+
+
 Patches = list[tuple[Any, str, Any]]
 
 PLANTED: dict[str, Patches] = {
@@ -192,6 +203,7 @@ PLANTED: dict[str, Patches] = {
     "an unfinished step is remembered": [(Steps, "_forget_step", _remember_step)],
     "steps overlap": [(Steps, "run", _run_without_waiting)],
     "the position is a batch of its own": [(Appender, "send_state", _send_position_apart)],
+    "a batch that was read in part is taken": [(Partition, "is_whole", True)],
     "a snapshot is not whole": [(Partition, "image", _image_with_a_row_less)],
     "a source's repeat counts again": [(intake, "arrive", _never_repeated)],
     "what fills a gap is taken for a repeat": [(intake, "arrive", _late_is_repeated)],
@@ -203,6 +215,8 @@ NEEDED: dict[str, Patches] = {
     "origins are not looked at": [(inventory, "PlainDeltas", None)],
     "a source's repeat counts again": [(intake, "PlainEvents", None)],
     "what fills a gap is taken for a repeat": [(intake, "PlainEvents", None)],
+    # It shows only where others append meanwhile.
+    "a batch that was read in part is taken": [(Node, "_recover", _pause_before_reading)],
     # It shows only where one process freezes at its last state, others go on, and it does
     # not come back: that would have its partitions read anew.
     "idle logs are not looked at": [

@@ -800,6 +800,25 @@ def test_recovery_merges_by_version_and_repairs_what_a_late_writer_left():
     assert partition.repairs("test", 1) is None
 
 
+def test_a_recovery_that_ends_in_the_middle_of_a_batch_reads_the_rest_of_it():
+    partition = changelog(
+        ("row", Seen(version=5, values=[5])),
+        ("position|0", position(0, 5, base=0, rows=1)),
+        ("row", Seen(version=6, values=[5, 6])),
+    )
+    bench = Bench()
+    bench.sender.ends["state", 0] = 5
+    rest = [("other", Seen(version=6)), ("position|0", position(1, 6, base=2, rows=2))]
+    bench.ownership.foreign = [
+        Record(key.encode(), encode(row), 0, 3 + place, 0) for place, (key, row) in enumerate(rest)
+    ]
+    asyncio.run(bench.steps.own([partition]))
+    assert bench.steps.owned == {0: partition}
+    assert partition.position.offsets == {"in": 6}
+    assert partition.get("other", Seen) == Seen(version=6)
+    assert (partition.end, bench.sender.sent) == (5, [])
+
+
 def test_a_sound_changelog_needs_no_repair():
     partition = changelog(
         ("row", Seen(version=5, values=[5])),
