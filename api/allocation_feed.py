@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.channels import AllocationRow
-from models.rows import decode
+from models.rows import decode, parts
 from runtime.records import Fetched
 
 Places = dict[int, int]
@@ -42,6 +42,8 @@ class AllocationFeed:
         """Take what came by in a partition of the log."""
         for record in records:
             if record.value is None:
+                channel, sku = parts((record.key or b"").decode())
+                self._latest.get(channel, {}).pop(sku, None)
                 continue
             row = decode(record.value, AllocationRow)
             known = self._latest.setdefault(row.channel, {})

@@ -140,6 +140,20 @@ class StockRow(Row, kw_only=True, omit_defaults=True):
         shortfall = self.reserved - max(0, self.on_hand)
         return max(0, available) - max(0, shortfall)
 
+    def is_empty(self) -> bool:
+        """Whether it has no unit in any way, and lacks none."""
+        return not (
+            self.on_hand
+            or self.reserved
+            or self.quality_control
+            or self.damaged
+            or self.in_transit
+            or self.incoming
+            or self.safety_stock
+            or self.picked
+            or any(self.owed.values())
+        )
+
 
 class HistoryRow(Row, kw_only=True):
     """Deltas of a stock row that no longer fit in it; written once."""
@@ -156,6 +170,16 @@ class SumsRow(Row, kw_only=True):
 
 
 _BEGINNING: Final = to_datetime(0)
+
+_EMPTY: Final = (
+    b'"on_hand":0,"reserved":0,"quality_control":0,"damaged":0,"in_transit":0,"incoming":0,'
+    b'"safety_stock":0,'
+)
+
+
+def may_be_empty(value: bytes) -> bool:
+    """Whether a row may be empty, from its value: every one that is looks so."""
+    return _EMPTY in value
 
 
 def empty(sku: str, location: str, version: int, effective: Instant) -> StockRow:
@@ -341,6 +365,16 @@ def _forget_sums(store: Rows, row: StockRow, horizon: Instant) -> None:
         row.forgotten = max(row.forgotten, (row.blocks[0] + 1) * BLOCK)
         store.delete(sums_key(row, row.blocks[0]), row.version)
         row.blocks = row.blocks[1:]
+
+
+def remove(store: Rows, row: StockRow) -> int:
+    """Let go of `row` and of its history; how many rows that are."""
+    filed = [history_key(row, chunk) for chunk in range(row.first_chunk, row.next_chunk)]
+    summed = [sums_key(row, block) for block in row.blocks]
+    keys = [rows.stock_key(row.sku, row.location), *filed, *summed]
+    for key in keys:
+        store.delete(key, row.version + 1)
+    return len(keys)
 
 
 def sums(store: Rows, row: StockRow) -> Sums:

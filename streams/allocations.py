@@ -37,7 +37,8 @@ class Allocations:
     def __init__(self, partition: Partition, destination: Destination) -> None:
         self._partition = partition
         self._destination = destination
-        self._changed: dict[tuple[str, str], AllocationRow] = {}
+        self._changed: dict[tuple[str, str], AllocationRow | None] = {}
+        """What is to be sent, None where nothing is allocated any more."""
         self._promised: dict[str, dict[str, int]] = {}
         self._locations: dict[str, set[str]] = {}
         prefix = channel_key(partition.number, "")
@@ -49,10 +50,8 @@ class Allocations:
 
     def _index(self) -> None:
         self._locations = {}
-        for key in {**self._partition.encoded, **self._partition.live}:
-            if key.startswith("stock|"):
-                _, sku, location = parts(key)
-                self._locations.setdefault(sku, set()).add(location)
+        for _, sku, location in map(parts, self._partition.names("stock|")):
+            self._locations.setdefault(sku, set()).add(location)
 
     def _of_sku(self, sku: str) -> dict[str, int]:
         promised = self._promised.get(sku)
@@ -77,6 +76,24 @@ class Allocations:
         """What a row adds to its network is another than before: judge its SKU anew."""
         self._of_sku(sku)[location] = promise
         self._judge(sku, version)
+
+    def left(self, sku: str, location: str) -> None:
+        """A SKU has no row at a location any more; with the last one go its allocations."""
+        locations = self._locations.get(sku)
+        if locations is None:
+            return
+        locations.discard(location)
+        self._promised.get(sku, {}).pop(location, None)
+        if locations:
+            return
+        del self._locations[sku]
+        self._promised.pop(sku, None)
+        for rule in self.rules:
+            key = allocation_key(rule.channel, sku)
+            known = self._partition.get(key, AllocationRow)
+            if known is not None:
+                self._partition.delete(key, known.version + 1)
+                self._changed[rule.channel, sku] = None
 
     def _judge(self, sku: str, version: int) -> None:
         for channel, quantity in allocate(self.rules, self._of_sku(sku)).items():
@@ -121,5 +138,6 @@ class Allocations:
         """Emit the last value of what changed in this step."""
         for (channel, sku), row in self._changed.items():
             key = allocation_key(channel, sku).removeprefix("allocation|").encode()
-            work.emit(self._destination, key, msgspec.json.encode(row))
+            value = None if row is None else msgspec.json.encode(row)
+            work.emit(self._destination, key, value)
         self._changed.clear()

@@ -35,6 +35,7 @@ from runtime.records import Fetch, Fetched
 from streams.allocations import SWEEP, Allocations
 from streams.dead_letters import bury_movement
 from streams.decisions import send_decision
+from streams.dormant import Dormant
 from streams.engine.partition import Partition
 from streams.engine.stage import Work
 from streams.routing import Routing
@@ -88,6 +89,7 @@ class Inventory:
         self._routing = routing
         self._trust_origins = trust_origins
         self._allocations: dict[int, Allocations] = {}
+        self._dormant: dict[int, Dormant] = {}
         self._entries: dict[int, Pack] = {}
         self._packed: dict[int, StockTable] = {}
         self._compiled = compiled
@@ -109,15 +111,17 @@ class Inventory:
             for written in (Written, WrittenDocument):
                 partition.keep_packed(written, attrgetter("value"))
         self._entries[partition.number] = pack(LEDGER_PACK, compiled=self._compiled)
-        self._allocations[partition.number] = Allocations(
-            partition, self._routing.allocations[partition.number]
-        )
+        allocations = Allocations(partition, self._routing.allocations[partition.number])
+        self._allocations[partition.number] = allocations
+        days = self._routing.stock_days
+        self._dormant[partition.number] = Dormant(partition, days, allocations.left)
 
     def closed(self, number: int) -> None:
         """Forget what was derived."""
         if self._plain is not None:
             self._plain.forget()
         self._allocations.pop(number, None)
+        self._dormant.pop(number, None)
         self._entries.pop(number, None)
         self._packed.pop(number, None)
 
@@ -126,9 +130,17 @@ class Inventory:
         return 0
 
     def absorb(self, work: Work, record: Fetched) -> bool:
-        """Apply a record's movements, less those whose origin is absorbed already."""
+        """Apply a record's movements, less those whose origin is absorbed already.
+
+        Before the first one of a day, rows that are long empty leave.
+        """
         partition = work.partition
         base = version(partition.position.generation, place(record.offset, 0))
+        dormant = self._dormant[partition.number]
+        if work.now >= dormant.due and not self._turn(work, dormant, base):
+            return False
+        if dormant.is_looking:
+            dormant.look()
         plain = self._plain
         if plain is None:
             work.weigh(record.value or b"")
@@ -144,6 +156,15 @@ class Inventory:
             if not self._apply(work, record, decode_one(plain.element), base, plain.index):
                 return False
         return True
+
+    def _turn(self, work: Work, dormant: Dormant, base: int) -> bool:
+        """The log comes to another day; False where only a part of what is due has left."""
+        cursor = work.partition.position.cursor
+        if dormant.turn(work.now, base):
+            cursor.pop(self.inputs[0], None)
+            return True
+        cursor[self.inputs[0]] = 0
+        return False
 
     def _apply(
         self, work: Work, record: Fetched, movement: AnyMovement, base: int, index: int
@@ -218,9 +239,8 @@ class Inventory:
 def _concerned(partition: Partition, closed: CountClosed) -> list[str]:
     """SKUs with a part in the count; where it is complete, all that the location has."""
     counted = count_key("", closed.location, closed.count)
-    names = {**partition.encoded, **partition.live}
-    skus = {parts(name)[-1] for name in names if name.startswith(counted)}
+    skus = {parts(name)[-1] for name in partition.names(counted)}
     if closed.complete:
-        stock = [parts(name) for name in names if name.startswith("stock|")]
+        stock = map(parts, partition.names("stock|"))
         skus |= {sku for _, sku, location in stock if location == closed.location}
     return sorted(skus)

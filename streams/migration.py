@@ -22,7 +22,7 @@ from models.ledger import encode as encode_ledger
 from streams.at_rest import append, batches, must_be_idle
 from streams.engine.failpoints import Failpoints
 from streams.engine.partition import Partition
-from streams.engine.position import PREFIX, UNFINISHED, Position
+from streams.engine.position import UNFINISHED, Position
 from streams.engine.sender import Sender
 from streams.errors import MigrationError
 from streams.inventory import LEDGER_PACK
@@ -50,6 +50,9 @@ _HOME: Final = {
 
 _EVERYWHERE: Final = frozenset({"closed", "complete", "channel"})
 """Kinds of rows that every partition has."""
+
+_OF_ITS_LOG: Final = frozenset({"position", "days"})
+"""Kinds of rows that tell of a log: the one of the target begins anew."""
 
 Found = dict[str, dict[int, Partition]]
 
@@ -175,9 +178,9 @@ def _rows(partitions: Iterable[Partition]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for partition in partitions:
         for key, value in partition.encoded.items():
-            if key.startswith(PREFIX):
-                continue
             kind, *names = rows.parts(key)
+            if kind in _OF_ITS_LOG:
+                continue
             name = channel_key(0, names[-1]) if kind == "channel" else key
             if kind in _EVERYWHERE and name in found:
                 value = max(value, found[name], key=lambda one: rows.head(one)[0])  # noqa: PLW2901

@@ -15,6 +15,7 @@ class Routing:
     def __init__(self, settings: Settings) -> None:
         self.partitions = settings.partitions
         self.document_days = settings.document_days
+        self.stock_days = settings.stock_days
 
         def everywhere(topic: str) -> list[Destination]:
             return [(settings.topic(topic), number) for number in range(settings.partitions)]

@@ -85,6 +85,14 @@ class Settings(BaseSettings):
         description="days for which the state remembers what was last said of a reservation, "
         "return, transfer, advice or count that is over; a repeat that comes later counts anew",
     )
+    stock_days: int = Field(
+        730,
+        ge=0,
+        le=3_650,
+        description="days after which a stock row that is empty, and that nothing has changed, "
+        "leaves the state with its history: its SKU is unknown there until it is counted again; "
+        "0: never",
+    )
     default_ttl_seconds: int = Field(
         900, ge=1, description="seconds until an unconfirmed hold lapses, where none are given"
     )

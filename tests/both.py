@@ -7,8 +7,9 @@ from tests.pipeline import Pipeline
 class Both:
     """Two pipelines to which the same happens, one of them without what is compiled."""
 
-    def __init__(self):
-        self.compiled, self.general = Pipeline(), Pipeline(compiled=False)
+    def __init__(self, **settings):
+        self.compiled = Pipeline(**settings)
+        self.general = Pipeline(compiled=False, **settings)
 
     def send(self, *events):
         for pipeline in (self.compiled, self.general):

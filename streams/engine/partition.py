@@ -6,8 +6,8 @@ them packed. Steps that may not be finished are undone by forgetting the second 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from models import native, rows
@@ -178,6 +178,17 @@ class Partition:
         self.put(key, Deleted(version=version))
         self._deleted[key] = None
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """The keys of rows that are there now, of those that begin with `prefix`."""
+        live = self.live
+        for name in chain(self.encoded, (name for name in live if name not in self.encoded)):
+            if name.startswith(prefix) and type(live.get(name)) is not Deleted:
+                yield name
+
+    def unsaved(self) -> set[str]:
+        """The keys of rows that may be others than those in `encoded`."""
+        return set(self.changed).union(*(batch.rows for batch in self._unacked))
+
     def cut(self, writer: str, partitions: int, at: int = 0, horizon: int = 0) -> Batch:
         """Close the step: its state batch. What changes from now on is the next step's.
 
@@ -236,7 +247,7 @@ class Partition:
         self.to_repair.clear()
         self.late_at = None
         if len(self.live) > MAX_LIVE:
-            newer = set(self.changed).union(*(batch.rows for batch in self._unacked))
+            newer = self.unsaved()
             self.live = {key: row for key, row in self.live.items() if key in newer}
 
     def undo(self) -> None:

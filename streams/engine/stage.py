@@ -62,7 +62,7 @@ class Work:
         self,
         destination: Destination,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         headers: Headers = NO_HEADERS,
     ) -> None:
         """Send a record with the step's outputs."""

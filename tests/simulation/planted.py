@@ -1,6 +1,7 @@
 """What a simulated service does otherwise: bugs that break one rule each, and short days."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from weakref import WeakSet
 from models import arrival, topics
 from models.instants import SECOND
 from models.outcomes import Arrival
-from streams import intake, inventory
+from models.rows import parts
+from streams import dormant, intake, inventory
 from streams.engine import documents
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition
@@ -254,20 +256,21 @@ def planted(name: str) -> Iterator[list[BaseException]]:
 
 
 @contextmanager
-def forgetting(seconds: int) -> Iterator[list[int]]:
-    """Days of so many seconds, so that documents are forgotten; yields how many were.
+def forgetting(seconds: int) -> Iterator[Counter[str]]:
+    """Days of so many seconds, so that rows leave; yields how many did, by kind.
 
     What is said of a document after that counts anew, so sums are not the load's any more.
     """
-    forgotten = [0]
+    forgotten: Counter[str] = Counter()
     delete = Partition.delete
 
     def count(self: Partition, key: str, version: int) -> None:
-        forgotten[0] += 1
+        forgotten[parts(key)[0]] += 1
         delete(self, key, version)
 
     with (
         patch.object(documents, "DAY", seconds * SECOND),
+        patch.object(dormant, "DAY", seconds * SECOND),
         patch.object(Partition, "delete", count),
         patch.object(world.World, "_same_sums", lambda self: None),
     ):

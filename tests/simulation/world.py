@@ -19,7 +19,7 @@ from unittest.mock import patch
 from models import arrival, movements, rows, stock, topics
 from models.ledger import decode as decode_ledger
 from models.stock import StockRow
-from streams import allocations, intake, inventory, orders
+from streams import allocations, dormant, intake, inventory, orders
 from streams.engine import deletes, documents, snapshots
 from streams.engine import partition as partitions
 from streams.engine import stage as stages
@@ -65,6 +65,7 @@ STATES = (topics.INVENTORY_SOURCES, topics.ORDERS_STATE, topics.INVENTORY_STATE)
 
 SMALL: dict[Any, dict[str, int]] = {
     allocations: {"SWEEP": 2},
+    dormant: {"MAX_LEAVING": 2, "LOOKED_AT": 2},
     inventory: {"SWEEP": 2},
     orders: {"EXPIRIES": 1},
     arrival: {"CHUNK": 4, "MAX_CHUNKS": 2},
@@ -149,7 +150,9 @@ class World:
             raise Wrong("\n  ".join([f"seed {self.seed}: {what}", *self.story]))
 
     async def _run(self) -> None:
-        self.settings = Settings(partitions=PARTITIONS, step_records=6, document_days=1)
+        self.settings = Settings(
+            partitions=PARTITIONS, step_records=6, document_days=1, stock_days=1
+        )
         self.routing = Routing(self.settings)
         self.broker = Broker(self.loop, self.random, Faults())
         self.broker.freeze = self._freeze

@@ -17,6 +17,7 @@ from models.announcements import AnnouncedRow
 from models.arrival import HashesRow, IdsRow, SourceRow
 from models.channels import AllocationRow, ChannelRow
 from models.contracts import asyncapi, public_types, schemas
+from models.days import DaysRow
 from models.decoding import Decoder
 from models.normalization import content_hash
 from models.orders import OrderRow
@@ -38,6 +39,7 @@ ROWS = {
     "sums": SumsRow,
     "count": counts.CountRow,
     "closed": counts.ClosedRow,
+    "days": DaysRow,
     "complete": counts.CompleteRow,
     "advice": papers.AdviceRow,
     "transfer": papers.TransferRow,

@@ -24,7 +24,7 @@ def documents(pipeline):
         parts(key)[0]
         for partition in pipeline.state.values()
         for key in partition.encoded
-        if parts(key)[0] not in {"stock", "history", "source", "hashes", "position"}
+        if parts(key)[0] not in {"stock", "history", "days", "source", "hashes", "position"}
     }
 
 

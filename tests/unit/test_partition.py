@@ -229,3 +229,18 @@ def test_a_row_may_go_twice_in_one_step():
     partition.acknowledge(batch)
     assert batch.deleted == [("row", 4)]
     assert partition.encoded == {}
+
+
+def test_names_are_those_of_rows_that_are_there_whether_or_not_the_step_is_over():
+    partition = Partition(0)
+    for name in ("a|saved", "a|deleted", "a|again", "b|other"):
+        partition.put(name, Row(version=1))
+    partition.acknowledge(partition.cut("w", 1))
+    for name in ("a|deleted", "a|again"):
+        partition.delete(name, 2)
+    for name in ("a|again", "a|new"):
+        partition.put(name, Row(version=3))
+    names = sorted(partition.names("a|"))
+    assert names == ["a|again", "a|new", "a|saved"]
+    partition.acknowledge(partition.cut("w", 1))
+    assert sorted(partition.names("a|")) == names

@@ -1,0 +1,41 @@
+"""The days of a log: where each began, so that a row's version tells when it last changed."""
+
+from bisect import bisect_left
+from typing import ClassVar
+
+from models import rows
+from models.rows import Row
+
+
+class DaysRow(Row, kw_only=True):
+    """Days since 1970 on which the log had records, in order, and the version that each began with.
+
+    A row of a lower version than `starts[n]` last changed before day `days[n]`; one that is older
+    than all of them counts as changed on the first.
+    """
+
+    is_filed: ClassVar[bool] = True
+
+    days: list[int] = []
+    starts: list[int] = []
+
+    def turned(self, day: int, start: int) -> "DaysRow":
+        """The log has come to another `day`, with the version `start`."""
+        return DaysRow(version=start, days=[*self.days, day], starts=[*self.starts, start])
+
+    def unchanged_below(self, first: int) -> int | None:
+        """Rows of lower versions last changed before day `first`; None where no day tells."""
+        known = bisect_left(self.days, first)
+        if known == len(self.days):
+            return None
+        return self.starts[known] if known else 0
+
+    def since(self, first: int) -> "DaysRow":
+        """Without the days before `first`: nobody asks for them any more."""
+        known = bisect_left(self.days, first)
+        return DaysRow(version=self.version, days=self.days[known:], starts=self.starts[known:])
+
+
+def days_key(partition: int) -> str:
+    """The key of a partition's days."""
+    return rows.key("days", partition)
