@@ -87,12 +87,13 @@ def freshness(
     rates: str = typer.Option("1000,5000,10000", help="events a second, one after the other"),
     seconds: float = typer.Option(30.0, help="how long at each rate"),
     burst: int = typer.Option(500_000, help="events of one store, all at once"),
+    rounds: int = typer.Option(1, help="each with a broker of its own; figures are medians"),
     least: bool = typer.Option(False, help=LEAST),
     realtime: bool = typer.Option(False, help=REALTIME),
 ) -> None:
     """From the producer's send until the row can be read over HTTP."""
     each = [int(rate) for rate in rates.split(",")]
-    _tell(freshness_case.run(each, seconds, burst, least=least, realtime=realtime))
+    _tell(freshness_case.run(each, seconds, burst, rounds, least=least, realtime=realtime))
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 import uvloop
+from tqdm import tqdm
 
 from benchmarks.backlog import Backlog, produce
 from benchmarks.compiling import until_compiled
@@ -25,7 +26,6 @@ from local.processes import scratch
 from models import topics
 from runtime.priority import is_real_time
 
-PREFIX: Final = "fresh."
 WARM_TIMES: Final = 2
 """So many times as long as it is measured, before all."""
 WARM_SECONDS: Final = 10.0
@@ -45,28 +45,51 @@ BURST_STORE: Final = "burst-store"
 
 
 def run(
-    rates: list[int], seconds: float, burst: int, *, least: bool = False, realtime: bool = False
+    rates: list[int],
+    seconds: float,
+    burst: int,
+    rounds: int,
+    *,
+    least: bool = False,
+    realtime: bool = False,
 ) -> dict[str, Any]:
     """Run the case, with the least that Python can do in the service's place if so asked.
 
+    Each of the `rounds` has a broker and a system of its own; figures are medians over them.
     With `realtime`, service, broker and load are real-time where permitted.
     """
-    with (
-        scratch("bench") as folder,
-        kafka(realtime=realtime) as bootstrap,
-        running(bootstrap, folder, PREFIX, least=least, realtime=realtime) as system,
-    ):
-        return uvloop.run(_run(rates, seconds, burst, bootstrap, system))
+    turns = []
+    for number in tqdm(range(rounds), "rounds", unit=""):
+        prefix = f"fresh{number}."
+        with (
+            scratch("bench") as folder,
+            kafka(realtime=realtime) as bootstrap,
+            running(bootstrap, folder, prefix, least=least, realtime=realtime) as system,
+        ):
+            turns.append(uvloop.run(_run(rates, seconds, burst, bootstrap, prefix, system)))
+    return {"rounds": rounds, **_medians(turns), "each": turns}
+
+
+def _medians(turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each figure; what is no figure, as the first has it."""
+    told = {}
+    for name, first in turns[0].items():
+        told[name] = first
+        if isinstance(first, dict):
+            told[name] = {
+                field: statistics.median(turn[name][field] for turn in turns) for field in first
+            }
+    return told
 
 
 async def _run(
-    rates: list[int], seconds: float, burst: int, bootstrap: str, system: System
+    rates: list[int], seconds: float, burst: int, bootstrap: str, prefix: str, system: System
 ) -> dict[str, Any]:
     warming = max(rates)
     needed = round(warming * WARM_TIMES * seconds + sum(rates) * (seconds + WARM_SECONDS)) + 100_000
     load = iter(list(Workload(needed).records()))
     async with (
-        Sending(bootstrap, system.url, PREFIX, PARTITIONS) as sending,
+        Sending(bootstrap, system.url, prefix, PARTITIONS) as sending,
         system.lag as lag,
         coming_first(system),
     ):
@@ -90,22 +113,26 @@ async def _run(
             figures[f"at_{rate}_per_second"] = _told(await send(rate, seconds))
         figures["realtime"] = is_real_time()
         first = range(round(burst * FIRST_SHARE))
-        figures["during_first_burst"] = await _burst(first, bootstrap, sending, lag, load)
+        place = bootstrap, prefix
+        figures["during_first_burst"] = await _burst(first, place, sending, lag, load)
         await lag.wait_for_none(60)
         await until_compiled(COMPILE_SECONDS)
         numbers = range(first.stop, first.stop + burst)
-        figures["during_burst"] = await _burst(numbers, bootstrap, sending, lag, load)
+        figures["during_burst"] = await _burst(numbers, place, sending, lag, load)
     figures["digest"] = system.digest()
     return figures
 
 
 async def _burst(
-    numbers: range, bootstrap: str, sending: Sending, lag: Lag, load: Iterator[Any]
+    numbers: range, place: tuple[str, str], sending: Sending, lag: Lag, load: Iterator[Any]
 ) -> dict[str, Any]:
-    """Others' freshness while a burst is appended, by another process, and absorbed."""
+    """Others' freshness while a burst is appended, by another process, and absorbed.
+
+    `place` are the bootstrap servers and the topics' prefix.
+    """
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        producing = loop.run_in_executor(pool, _append, numbers, bootstrap)
+        producing = loop.run_in_executor(pool, _append, numbers, *place)
         ended = asyncio.Event()
         beside = asyncio.create_task(sending.at(BESIDE, LONGEST_SECONDS, load, ended))
         while await lag.records() <= STEADY and not producing.done():  # noqa: ASYNC110 - the broker's
@@ -126,8 +153,8 @@ async def _burst(
     return {"events": len(numbers), "seconds": seconds, **_told(probes)}
 
 
-def _append(numbers: range, bootstrap: str) -> None:
-    asyncio.run(produce(_burst_of(numbers), bootstrap, PREFIX, PARTITIONS))
+def _append(numbers: range, bootstrap: str, prefix: str) -> None:
+    asyncio.run(produce(_burst_of(numbers), bootstrap, prefix, PARTITIONS))
 
 
 def _burst_of(numbers: range) -> Backlog:

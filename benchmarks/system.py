@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.backlog import create
+from benchmarks.backlog import BenchmarkError, create
 from benchmarks.compare.systems import LEAST
 from benchmarks.serving import UVICORN, serve
 from local.lag import Lag, service_lag
@@ -24,7 +24,10 @@ CLIENT: Final = 3
 
 @dataclass
 class System:
-    """Where it is read, how far it is behind, the digest of its state if it has any."""
+    """Where it is read, how far it is behind, the digest of its state if it has any.
+
+    `digest` raises BenchmarkError where a replay of the movements comes to another.
+    """
 
     name: str
     url: str
@@ -55,14 +58,14 @@ def _onhand(bootstrap: str, prefix: str, service: Service, *, realtime: bool) ->
     service.start_worker()
     service.start_api()
     lag = service_lag(bootstrap, prefix)
-    return System(
-        "Onhand",
-        service.url,
-        service.environ,
-        lag,
-        realtime,
-        lambda: str(service.digest()["digest"]),
-    )
+
+    def digest() -> str:
+        state = service.digest()
+        if state != service.digest(replay=True):
+            raise BenchmarkError("the state is not what its movements come to")
+        return str(state["digest"])
+
+    return System("Onhand", service.url, service.environ, lag, realtime, digest)
 
 
 def _least(
