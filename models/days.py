@@ -11,17 +11,22 @@ class DaysRow(Row, kw_only=True):
     """Days since 1970 on which the log had records, in order, and the version that each began with.
 
     A row of a lower version than `starts[n]` last changed before day `days[n]`; one that is older
-    than all of them counts as changed on the first.
+    than all of them counts as changed on the first. `is_done`: what was due on the last day is.
     """
 
     is_filed: ClassVar[bool] = True
 
     days: list[int] = []
     starts: list[int] = []
+    is_done: bool = False
 
     def turned(self, day: int, start: int) -> "DaysRow":
         """The log has come to another `day`, with the version `start`."""
         return DaysRow(version=start, days=[*self.days, day], starts=[*self.starts, start])
+
+    def done(self, version: int) -> "DaysRow":
+        """All that was due on the last day is done."""
+        return DaysRow(version=version, days=self.days, starts=self.starts, is_done=True)
 
     def unchanged_below(self, first: int) -> int | None:
         """Rows of lower versions last changed before day `first`; None where no day tells."""
@@ -31,9 +36,14 @@ class DaysRow(Row, kw_only=True):
         return self.starts[known] if known else 0
 
     def since(self, first: int) -> "DaysRow":
-        """Without the days before `first`: nobody asks for them any more."""
-        known = bisect_left(self.days, first)
-        return DaysRow(version=self.version, days=self.days[known:], starts=self.starts[known:])
+        """Without what no longer tells apart which rows have changed since day `first`."""
+        known = max(0, bisect_left(self.days, first) - 1)
+        return DaysRow(
+            version=self.version,
+            days=self.days[known:],
+            starts=self.starts[known:],
+            is_done=self.is_done,
+        )
 
 
 def days_key(partition: int) -> str:

@@ -1,7 +1,7 @@
 """Stock rows of one partition that leave its state: empty, and unchanged for long.
 
-What a later movement finds depends on what is still there. So time is the log's own, and all that
-is due leaves before the first record of a day, whichever way steps are cut.
+What a later movement finds depends on what is still there. So time is the log's own, and what
+leaves before a record depends on the records before it alone: a rerun lets the same rows go.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,87 +14,105 @@ from models.rows import head
 from models.stock import StockRow, may_be_empty, remove
 from streams.engine.partition import Partition
 
-MAX_LEAVING: Final = 2_000
-"""Rows, with those of their histories, that leave in one step, about."""
+MAX_LEAVING: Final = 256
+"""Rows, with those of their histories, that leave before one record, about."""
 
 LOOKED_AT: Final = 256
 """Rows looked at beside one record, so that the day's first one need not wait for it."""
 
 LONGEST_DAYS: Final = 3_650
+ALWAYS: Final[Instant] = 0
 
 
 class Dormant:
-    """Follows the days of a partition's log; `due` is when the next one begins."""
+    """Follows the days of a partition's log. From `due` on, `advance` is to be told of a record."""
 
     def __init__(
         self, partition: Partition, keep_days: int, left: Callable[[str, str], None]
     ) -> None:
         """`keep_days` is 0 where nothing leaves; `left` is told of each SKU and location."""
+        self.due: Instant = ALWAYS
         self._partition = partition
-        self._keep_days = keep_days
+        self._lets_go = keep_days > 0
+        self._keep_days = keep_days or LONGEST_DAYS
         self._left = left
         self._key = days_key(partition.number)
         self._days = partition.get(self._key, DaysRow) or DaysRow(version=0)
-        self._begin()
+        self._going: list[str] = []
+        self._look_below(0)
+        if self._days.days:
+            if not self._days.is_done:
+                self._going = self._all_below(self._below())
+            self._look_below(self._below(ahead=1))
 
-    def _begin(self) -> None:
-        """Another day is here: look for what may be due on the next."""
-        days = self._days.days
-        self.due: Instant = (days[-1] + 1) * DAY if days else 0
-        self._going: list[str] | None = None
-        below = self._days.unchanged_below(days[-1] + 1 - self._keep_days) if days else None
-        self._look_below(below or 0)
+    def advance(self, now: Instant, version: int) -> None:
+        """A record is next, at `now`, whose changes begin at `version`: let a part go before it.
 
-    def _look_below(self, version: int) -> None:
-        """Look for empty rows of lower versions. Those that come to be one later are none."""
-        self._below = version if self._keep_days else 0
-        self._found: list[str] = []
-        self._unseen: Iterator[str] = iter(())
-        if self._below:
-            unsaved = [name for name in self._partition.unsaved() if name.startswith("stock|")]
-            self._found += unsaved
-            self._unseen = iter(list(self._partition.encoded))
-        self.is_looking = self._below > 0
-
-    def look(self, most: int = LOOKED_AT) -> None:
-        """Look at some rows."""
-        encoded = self._partition.encoded
-        part = list(islice(self._unseen, most))
-        self.is_looking = len(part) == most
-        for name in part:
-            value = encoded.get(name, b"") if name.startswith("stock|") else b""
-            if may_be_empty(value) and head(value)[0] < self._below:
-                self._found.append(name)
-
-    def turn(self, now: Instant, version: int) -> bool:
-        """The log comes to another day, at `now`, with a record whose changes begin at `version`.
-
-        False where only a part of what is due has left: the same record comes again.
+        `now` never goes back.
         """
         day = now // DAY
-        days = self._days.turned(day, version)
-        if self._keep_days and not self._let_go(days.unchanged_below(day - self._keep_days) or 0):
-            return False
-        self._days = days.since(day - (self._keep_days or LONGEST_DAYS))
-        self._partition.put(self._key, self._days)
-        self._begin()
-        return True
+        if not self._days.days or day > self._days.days[-1]:
+            self._turn(day, version)
+        if not self._days.is_done:
+            self._let_go(version)
+        elif self._is_looking:
+            self._look()
+        is_idle = self._days.is_done and not self._is_looking
+        self.due = (day + 1) * DAY if is_idle else ALWAYS
 
-    def _let_go(self, below: int) -> bool:
-        if self._going is None:
-            self._going = self._all_below(below)
-        left = MAX_LEAVING
-        while self._going and left > 0:
-            row = self._partition.get(self._going.pop(), StockRow)
+    def _turn(self, day: int, version: int) -> None:
+        self._days = self._days.turned(day, version).since(day - self._keep_days)
+        self._partition.put(self._key, self._days)
+        self._going = self._all_below(self._below())
+        self._look_below(self._below(ahead=1))
+
+    def _let_go(self, version: int) -> None:
+        below, left = self._below(), MAX_LEAVING
+        while self._going:
+            row = self._partition.get(self._going[-1], StockRow)
             if row is not None and row.version < below and row.is_empty():
+                if left <= 0:
+                    break
                 left -= remove(self._partition, row)
                 self._left(row.sku, row.location)
-        return not self._going
+            self._going.pop()
+        # What comes next there is due: so a recovery, which finds no other, ends with the same.
+        if not self._going:
+            self._days = self._days.done(version)
+            self._partition.put(self._key, self._days)
 
-    def _all_below(self, below: int) -> list[str]:
+    def _below(self, ahead: int = 0) -> int:
+        """Empty rows of lower versions are due; `ahead` days later, as far as that is known."""
+        if not self._lets_go:
+            return 0
+        return self._days.unchanged_below(self._days.days[-1] + ahead - self._keep_days) or 0
+
+    # -- which rows
+
+    def _look_below(self, version: int) -> None:
+        """Look for empty rows of lower versions. None that changes from now on comes to be one."""
+        self._looked_below = version
+        self._found: list[str] = []
+        self._unseen: Iterator[str] = iter(())
+        self._is_looking = version > 0
+        if version:
+            unsaved = self._partition.unsaved()
+            self._found += [name for name in unsaved if name.startswith("stock|")]
+            self._unseen = iter(list(self._partition.encoded))
+
+    def _look(self) -> None:
+        encoded = self._partition.encoded
+        part = list(islice(self._unseen, LOOKED_AT))
+        self._is_looking = len(part) == LOOKED_AT
+        for name in part:
+            value = encoded.get(name, b"") if name.startswith("stock|") else b""
+            if may_be_empty(value) and head(value)[0] < self._looked_below:
+                self._found.append(name)
+
+    def _all_below(self, version: int) -> list[str]:
         """The keys of rows that may be due, the first ones last."""
-        if below > self._below:
-            self._look_below(below)
-        while self.is_looking:
-            self.look()
+        if version > self._looked_below:
+            self._look_below(version)
+        while self._is_looking:
+            self._look()
         return sorted(set(self._found), reverse=True)

@@ -132,15 +132,13 @@ class Inventory:
     def absorb(self, work: Work, record: Fetched) -> bool:
         """Apply a record's movements, less those whose origin is absorbed already.
 
-        Before the first one of a day, rows that are long empty leave.
+        Before them, rows leave that have been empty for long.
         """
         partition = work.partition
         base = version(partition.position.generation, place(record.offset, 0))
         dormant = self._dormant[partition.number]
-        if work.now >= dormant.due and not self._turn(work, dormant, base):
-            return False
-        if dormant.is_looking:
-            dormant.look()
+        if work.now >= dormant.due and self.inputs[0] not in partition.position.cursor:
+            dormant.advance(work.now, base)
         plain = self._plain
         if plain is None:
             work.weigh(record.value or b"")
@@ -156,15 +154,6 @@ class Inventory:
             if not self._apply(work, record, decode_one(plain.element), base, plain.index):
                 return False
         return True
-
-    def _turn(self, work: Work, dormant: Dormant, base: int) -> bool:
-        """The log comes to another day; False where only a part of what is due has left."""
-        cursor = work.partition.position.cursor
-        if dormant.turn(work.now, base):
-            cursor.pop(self.inputs[0], None)
-            return True
-        cursor[self.inputs[0]] = 0
-        return False
 
     def _apply(
         self, work: Work, record: Fetched, movement: AnyMovement, base: int, index: int
