@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import signal
 import sys
 import zoneinfo
 
@@ -25,6 +26,8 @@ def main() -> None:
         asyncio.run(wait_for_kafka(settings))
     except KafkaConnectionError:
         sys.exit(f"error: no Kafka answers at {settings.kafka} (ONHAND_KAFKA)")
+    # Done with a SIGTERM, uvicorn raises it anew, for whoever handled it before.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     uvicorn.run(
         Reads(create_app(settings)),
         host=settings.api_host,

@@ -233,6 +233,7 @@ def is_connecting(worker: Process, broker: Broker) -> bool:
 
 def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
     load = Load(seed=35)
+    stop_within(own.service.start_api(), in_order=True)
     front = own.service.start_api()
     stop_within(own.service.start_worker())
     worker = own.service.start_worker()
