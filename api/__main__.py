@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 import zoneinfo
@@ -15,6 +16,9 @@ from api.producing import wait_for_kafka
 from api.reading import Reads
 from api.settings import Settings
 
+FAILED = os.EX_SOFTWARE
+"""As the worker ends where it cannot go on."""
+
 
 def main() -> None:
     """Serve. Settings come from the environment."""
@@ -26,10 +30,13 @@ def main() -> None:
         asyncio.run(wait_for_kafka(settings))
     except KafkaConnectionError:
         sys.exit(f"error: no Kafka answers at {settings.kafka} (ONHAND_KAFKA)")
+    app = create_app(settings)
     # Done with a SIGTERM, uvicorn raises it anew, for whoever handled it before.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(FAILED if app.state.has_failed else 0)
+    )
     uvicorn.run(
-        Reads(create_app(settings)),
+        Reads(app),
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.has_failed = False
     for part in (
         availability,
         explain,
@@ -123,15 +125,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await producing.start()
         await archive.start()
         tasks = [asyncio.create_task(following.run()), filler.ended]
+        end_process = partial(_end_process, app)
         for task in tasks:
-            task.add_done_callback(_end_process)
+            task.add_done_callback(end_process)
         first = asyncio.create_task(_come_first(settings, following))
         try:
             yield
         finally:
             first.cancel()
             for task in tasks:
-                task.remove_done_callback(_end_process)
+                task.remove_done_callback(end_process)
                 task.cancel()
             await asyncio.gather(first, *tasks, return_exceptions=True)
             await producing.stop()
@@ -177,7 +180,8 @@ def _view(settings: Settings) -> View:
     return RedisView(settings.view, settings.prefix)
 
 
-def _end_process(task: "asyncio.Task[None]") -> None:
+def _end_process(app: FastAPI, task: "asyncio.Task[None]") -> None:
     """A view that no longer follows must not answer: end, and let an orchestrator restart."""
     log.critical("following the logs ended", exc_info=task.exception())
+    app.state.has_failed = True
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,5 +1,6 @@
 """Kafka and Redis fail in every way, and no number changes."""
 
+import os
 import shutil
 import subprocess
 import threading
@@ -259,6 +260,14 @@ def test_every_process_ends_within_its_bound_whatever_it_is_at(own, broker):
     worker = Orchestrator(own)
     worker.settle(60)
     must_be_exact(own, load)
+
+
+def test_a_front_that_cannot_go_on_ends_with_an_error_for_who_restarts_it(harness):
+    front = harness.service.start_api()
+    (archive,) = psutil.Process(front.pid).children()
+    archive.kill()
+    wait_until(lambda: not front.running, 20, "the front ends")
+    assert front.code == os.EX_SOFTWARE, front.tail()
 
 
 def test_a_worker_ends_within_its_bound_while_it_reads_its_rows(harness):
