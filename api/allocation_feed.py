@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.channels import AllocationRow
-from models.rows import decode, parts
+from models.rows import decode, parts, tombstone_version
 from runtime.records import Fetched
 
 Places = dict[int, int]
@@ -42,8 +42,7 @@ class AllocationFeed:
         """Take what came by in a partition of the log."""
         for record in records:
             if record.value is None:
-                channel, sku = parts((record.key or b"").decode())
-                self._latest.get(channel, {}).pop(sku, None)
+                self._forget(record)
                 continue
             row = decode(record.value, AllocationRow)
             known = self._latest.setdefault(row.channel, {})
@@ -56,6 +55,13 @@ class AllocationFeed:
             known[row.sku] = Allocation(row, partition, record.offset, self._changes)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    def _forget(self, tombstone: Fetched) -> None:
+        channel, sku = parts((tombstone.key or b"").decode())
+        known = self._latest.get(channel, {})
+        held = known.get(sku)
+        if held is not None and held.row.version <= tombstone_version(tombstone.headers):
+            del known[sku]
 
     def page(self, channel: str, after: str, limit: int) -> list[AllocationRow]:
         """Allocations of a channel by SKU, those after `after`."""

@@ -17,6 +17,8 @@ router = APIRouter(prefix="/v1/availability", tags=["availability"])
 
 JSON = "application/json"
 
+_NO_ROW = {"description": "no row: nothing touched it, or not for long"}
+
 
 class Availability(BaseModel):
     """One SKU at one location, in base units."""
@@ -108,12 +110,12 @@ class Answer(NamedTuple):
 
 
 async def answer_one(state: State, sku: str, location: str, known_etag: str | None) -> Answer:
-    """The answer for one key. Raises Problem where nothing ever touched it."""
+    """The answer for one key. Raises Problem where there is no row of it."""
     state.must_have_caught_up()
     (stock,) = await state.view.stocks([(sku, location)])
     headers = await lag(state)
     if stock is None:
-        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
+        raise Problem(404, "not_found", "there is no row of this SKU at this location")
     headers["ETag"] = etag = f'"{stock.version}.{stock.gaps}"'
     if known_etag == etag:
         return Answer(304, headers, b"")
@@ -121,14 +123,14 @@ async def answer_one(state: State, sku: str, location: str, known_etag: str | No
 
 
 async def answer_everywhere(state: State, sku: str) -> Answer:
-    """The answer for all locations of a SKU. Raises Problem where nothing ever touched it."""
+    """The answer for all locations of a SKU. Raises Problem where there is no row of it."""
     state.must_have_caught_up()
     locations = await state.view.locations(sku)
     stocks = await state.view.stocks([(sku, location) for location in locations])
     headers = await lag(state)
     found = [stock for stock in stocks if stock is not None]
     if not found:
-        raise Problem(404, "not_found", "nothing ever touched this SKU")
+        raise Problem(404, "not_found", "there is no row of this SKU")
     body = b'{"sku":%b,"network_available":%d,"locations":[%b]}' % (
         msgspec.json.encode(sku),
         network_available(found),
@@ -156,7 +158,10 @@ async def answer_many(state: State, wanted: Wanted) -> Answer:
 
 @router.get(
     "/{sku}/{location}",
-    responses={200: {"model": Availability}, 404: {"description": "never touched"}},
+    responses={
+        200: {"model": Availability},
+        404: _NO_ROW,
+    },
 )
 async def one(request: Request, sku: str, location: str) -> Response:
     """What of a SKU is at a location, what can be promised, and how fresh that is."""
@@ -165,7 +170,13 @@ async def one(request: Request, sku: str, location: str) -> Response:
     return answer.response()
 
 
-@router.get("/{sku}", responses={200: {"model": Network}, 404: {"description": "never touched"}})
+@router.get(
+    "/{sku}",
+    responses={
+        200: {"model": Network},
+        404: _NO_ROW,
+    },
+)
 async def everywhere(request: Request, sku: str) -> Response:
     """A SKU at all its locations, and what the network of them can promise."""
     return (await answer_everywhere(state_of(request), decoded(sku))).response()

@@ -137,7 +137,7 @@ def _summary(key: tuple[str, str], version: int, found: list[bytes] | None) -> d
 async def _version(state: State, sku: str, location: str) -> int:
     (stock,) = await state.view.stocks([(sku, location)])
     if stock is None:
-        raise Problem(404, "not_found", "nothing ever touched this SKU at this location")
+        raise Problem(404, "not_found", "there is no row of this SKU at this location")
     return stock.version
 
 

@@ -19,8 +19,9 @@ from models.channels import (
 )
 from models.inventory import Change
 from models.movements import ChannelRuleSet
-from models.rows import parts, stock_key
+from models.rows import Deleted, parts, stock_key
 from models.stock import StockRow
+from streams.engine.deletes import tombstone
 from streams.engine.partition import Partition
 from streams.engine.sender import Destination
 from streams.engine.stage import Work
@@ -37,8 +38,7 @@ class Allocations:
     def __init__(self, partition: Partition, destination: Destination) -> None:
         self._partition = partition
         self._destination = destination
-        self._changed: dict[tuple[str, str], AllocationRow | None] = {}
-        """What is to be sent, None where nothing is allocated any more."""
+        self._changed: dict[tuple[str, str], AllocationRow | Deleted] = {}
         self._promised: dict[str, dict[str, int]] = {}
         self._locations: dict[str, set[str]] = {}
         prefix = channel_key(partition.number, "")
@@ -92,8 +92,9 @@ class Allocations:
             key = allocation_key(rule.channel, sku)
             known = self._partition.get(key, AllocationRow)
             if known is not None:
-                self._partition.delete(key, known.version + 1)
-                self._changed[rule.channel, sku] = None
+                gone = Deleted(version=known.version + 1)
+                self._partition.delete(key, gone.version)
+                self._changed[rule.channel, sku] = gone
 
     def _judge(self, sku: str, version: int) -> None:
         for channel, quantity in allocate(self.rules, self._of_sku(sku)).items():
@@ -138,6 +139,9 @@ class Allocations:
         """Emit the last value of what changed in this step."""
         for (channel, sku), row in self._changed.items():
             key = allocation_key(channel, sku).removeprefix("allocation|").encode()
-            value = None if row is None else msgspec.json.encode(row)
-            work.emit(self._destination, key, value)
+            if isinstance(row, Deleted):
+                _, value, headers = tombstone("", row.version)
+                work.emit(self._destination, key, value, headers)
+            else:
+                work.emit(self._destination, key, msgspec.json.encode(row))
         self._changed.clear()

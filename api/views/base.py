@@ -54,7 +54,7 @@ class View(Protocol):
         """The stock of each (SKU, location), in the order asked."""
 
     async def locations(self, sku: str) -> list[str]:
-        """The locations where anything ever touched the SKU, in order."""
+        """The locations of which there is a row of the SKU, in order."""
 
     async def source(self, source: str) -> list[bytes]:
         """The rows of a source, one per topic, in the topics' order."""

@@ -54,6 +54,8 @@ class MemoryView:
             return
         if answer is None:
             del self._stock[key]
+            sku, location = sku_and_location(key)
+            self._locations[sku].discard(location)
         else:
             self._stock[key] = version, answer
 
@@ -76,7 +78,7 @@ class MemoryView:
         return found
 
     async def locations(self, sku: str) -> list[str]:
-        """The locations where anything ever touched the SKU, in order."""
+        """The locations of which there is a row of the SKU, in order."""
         return sorted(self._locations.get(sku, ()))
 
     async def source(self, source: str) -> list[bytes]:

@@ -34,10 +34,16 @@ _MARK_SECONDS: Final = 24 * 3600
 _PUT_NEWER: Final = """
 local at = 2
 for _, key in ipairs(KEYS) do
-  local version, value, name, gaps, places = unpack(ARGV, at, at + 4)
-  at = at + 5
+  local version, value, name, gaps, sets, places = unpack(ARGV, at, at + 5)
+  at = at + 6
   local held = redis.call('HGET', key, 'v')
   local newer = not held or tonumber(held) < tonumber(version)
+  for _ = 1, tonumber(sets) do
+    if newer then
+      redis.call(value == '' and 'SREM' or 'SADD', ARGV[at], ARGV[at + 1])
+    end
+    at = at + 2
+  end
   local named = {unpack(ARGV, at, at + tonumber(places) - 1)}
   at = at + tonumber(places)
   if newer then
@@ -54,7 +60,9 @@ for _, key in ipairs(KEYS) do
   end
 end
 """
-"""ARGV: prefix of the gap counts; then per key version, value, name, gaps, locations."""
+"""ARGV: prefix of the gap counts; then per key version, value, name, gaps, how many sets and
+locations, the sets that have it, each with the member, and the locations.
+"""
 _GONE: Final = b""
 
 _FORGET: Final = """
@@ -108,22 +116,22 @@ class RedisView:
                 keys.append(self._name("row", key))
                 locations, gaps = _gaps(key, value)
                 values += [version, _GONE if value is None else value, key, gaps]
-                values += [len(locations), *locations]
-                if value is not None:
-                    self._index(pipe, key)
+                sets = self._sets(key)
+                values += [len(sets) // 2, len(locations), *sets, *locations]
             # By its text: a Redis that was started anew meanwhile does not know its hash.
             pipe.eval(_PUT_NEWER, len(keys), *keys, *values)
             await pipe.execute()
 
-    def _index(self, pipe: Any, key: str) -> None:
+    def _sets(self, key: str) -> list[str]:
+        """The sets that have a row while it is there, each followed by the member."""
         kind = kind_of(key)
         if kind == "stock":
             sku, location = sku_and_location(key)
-            pipe.sadd(self._name("locations", sku), location)
-            pipe.sadd(self._name("index", "stock"), key)
-        elif kind == "source":
+            return [self._name("locations", sku), location, self._name("index", "stock"), key]
+        if kind == "source":
             _, topic, source = parts(key)
-            pipe.sadd(self._name("topics", source), topic)
+            return [self._name("topics", source), topic]
+        return []
 
     async def _ask(self, ask: Callable[[Any], None]) -> list[Any]:
         """What Redis answers to the commands that `ask` queues. Raises ViewUnavailableError."""
@@ -160,7 +168,7 @@ class RedisView:
         return found
 
     async def locations(self, sku: str) -> list[str]:
-        """The locations where anything ever touched the SKU, in order."""
+        """The locations of which there is a row of the SKU, in order."""
         (found,) = await self._ask(lambda pipe: pipe.smembers(self._name("locations", sku)))
         return sorted(location.decode() for location in found)
 

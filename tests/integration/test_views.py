@@ -101,6 +101,21 @@ def test_a_lower_or_equal_version_never_replaces_a_higher_one(with_view):
     with_view(case)
 
 
+def test_a_row_that_is_gone_is_at_no_location_and_counts_no_more(with_view):
+    async def case(view: View) -> None:
+        await view.apply([stock("S", "17", 5, 3), stock("S", "18", 6, 4)])
+        gone = (rows.stock_key("S", "17"), 7, None)
+        await view.apply([(gone[0], 4, None)])
+        assert (await view.locations("S"), await view.size()) == (["17", "18"], 2)
+        await view.apply([gone])
+        assert (await view.locations("S"), await view.size()) == (["18"], 1)
+        assert await view.stocks([("S", "17")]) == [None]
+        await view.apply([stock("S", "17", 8, 1)])
+        assert (await view.locations("S"), await view.size()) == (["17", "18"], 2)
+
+    with_view(case)
+
+
 def test_the_public_answer_holds_nothing_of_the_services_own(with_view):
     async def case(view: View) -> None:
         await view.apply([stock('S,"book":', "17", 5, 3)])

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.allocation_feed import AllocationFeed
 from models import topics
-from models.channels import ChannelRow, Share, allocate, divide
+from models.channels import AllocationRow, ChannelRow, Share, allocate, divide
+from models.rows import encode
 from tests import builders as b
-from tests.pipeline import Pipeline
+from tests.pipeline import Pipeline, Record
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,19 @@ def test_a_value_that_came_and_went_within_a_step_is_sent_as_it_ended():
     before = len(shop.emitted())
     shop.pipeline.run()
     assert shop.emitted()[before:] == [("web", "S", 5)]
+
+
+def test_an_allocation_that_is_gone_is_forgotten_unless_a_newer_one_is_known():
+    def told(version, quantity=None):
+        row = AllocationRow(version=version, channel="web", sku="S|x", quantity=quantity or 0)
+        gone = [("version", b"%d" % version)] if quantity is None else []
+        value = None if quantity is None else encode(row)
+        return Record(b"web|S%7Cx", value, 0, version, 0, gone)
+
+    feed = AllocationFeed()
+    feed.take(0, [told(5, 3), told(4)])
+    assert [row.quantity for row in feed.page("web", "", 10)] == [3]
+    feed.take(0, [told(6)])
+    assert feed.page("web", "", 10) == []
+    feed.take(0, [told(7), told(8, 2)])
+    assert [row.quantity for row in feed.page("web", "", 10)] == [2]
