@@ -119,6 +119,7 @@ async def _run(
         await until_compiled(COMPILE_SECONDS)
         numbers = range(first.stop, first.stop + burst)
         figures["during_burst"] = await _burst(numbers, place, sending, lag, load)
+        await lag.wait_for_none(60)
     figures["digest"] = system.digest()
     return figures
 

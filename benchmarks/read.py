@@ -76,6 +76,8 @@ async def _run(
             await _measure(bare, rate, WARM_SECONDS)
             at_least, _ = await _measure(bare, rate, seconds)
             realtime = is_real_time()
+    async with system.lag as lag:
+        await lag.wait_for_none(60)
     return {
         "case": "read",
         "system": system.name,

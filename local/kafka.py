@@ -28,7 +28,7 @@ MAVEN_SECONDS: Final = 600.0
 
 _JVM: Final = (
     # A broker beside what it serves, on few processors: no collector that runs beside it too.
-    # One of two threads stops it for 6 ms every five seconds, one of one for 13.
+    # With two threads it stops the broker for 6 ms every five seconds, with one for 13.
     "-XX:+UseParallelGC",
     "-XX:ParallelGCThreads=2",
     # A twentieth less of the processors: a virtual machine looks each small page up twice.
