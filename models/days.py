@@ -1,10 +1,12 @@
 """The days of a log: where each began, so that a row's version tells when it last changed."""
 
 from bisect import bisect_left
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from models import rows
 from models.rows import Row
+
+PREFIX: Final = "days|"
 
 
 class DaysRow(Row, kw_only=True):
@@ -28,22 +30,15 @@ class DaysRow(Row, kw_only=True):
         """All that was due on the last day is done."""
         return DaysRow(version=version, days=self.days, starts=self.starts, is_done=True)
 
-    def unchanged_below(self, first: int) -> int | None:
-        """Rows of lower versions last changed before day `first`; None where no day tells."""
+    def unchanged_below(self, first: int) -> int:
+        """Rows of lower versions last changed before day `first`, which is not after the last."""
         known = bisect_left(self.days, first)
-        if known == len(self.days):
-            return None
         return self.starts[known] if known else 0
 
     def since(self, first: int) -> "DaysRow":
         """Without what no longer tells apart which rows have changed since day `first`."""
         known = max(0, bisect_left(self.days, first) - 1)
-        return DaysRow(
-            version=self.version,
-            days=self.days[known:],
-            starts=self.starts[known:],
-            is_done=self.is_done,
-        )
+        return DaysRow(version=self.version, days=self.days[known:], starts=self.starts[known:])
 
 
 def days_key(partition: int) -> str:

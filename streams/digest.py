@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from models import topics
+from models.days import PREFIX as DAYS
 from models.rows import Row, decode
 from streams.engine.partition import Partition
 from streams.engine.position import PREFIX
@@ -16,6 +17,9 @@ from streams.settings import Settings
 
 R = TypeVar("R", bound=Row)
 
+OF_ITS_LOG: Final = (PREFIX, DAYS)
+"""Rows that tell of a log, which two states may have read from different places."""
+
 
 def digest_of(partitions: Iterable[Partition]) -> dict[str, Any]:
     """Rows, a SHA-256 over keys and values in order, and the same per partition."""
@@ -25,7 +29,7 @@ def digest_of(partitions: Iterable[Partition]) -> dict[str, Any]:
     for partition in sorted(partitions, key=lambda one: one.number):
         part = hashlib.sha256()
         for key in sorted(partition.encoded):
-            if key.startswith(PREFIX):
+            if key.startswith(OF_ITS_LOG):
                 continue
             rows += 1
             part.update(key.encode() + b"\x00" + partition.encoded[key] + b"\x00")

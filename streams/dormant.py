@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
+from models.counts import CompleteRow, complete_key
 from models.days import DaysRow, days_key
 from models.instants import DAY, Instant
 from models.rows import head
 from models.stock import StockRow, may_be_empty, remove
 from streams.engine.partition import Partition
 
-MAX_LEAVING: Final = 256
+MAX_LEAVING: Final = 32
 """Rows, with those of their histories, that leave before one record, about."""
 
 LOOKED_AT: Final = 256
 """Rows looked at beside one record, so that the day's first one need not wait for it."""
+
+LOOK_AHEAD: Final = 7
+"""Days: the next one on which there are records comes within a week."""
 
 LONGEST_DAYS: Final = 3_650
 ALWAYS: Final[Instant] = 0
@@ -43,7 +47,7 @@ class Dormant:
         if self._days.days:
             if not self._days.is_done:
                 self._going = self._all_below(self._below())
-            self._look_below(self._below(ahead=1))
+            self._look_below(self._below(LOOK_AHEAD))
 
     def advance(self, now: Instant, version: int) -> None:
         """A record is next, at `now`, whose changes begin at `version`: let a part go before it.
@@ -64,33 +68,43 @@ class Dormant:
         self._days = self._days.turned(day, version).since(day - self._keep_days)
         self._partition.put(self._key, self._days)
         self._going = self._all_below(self._below())
-        self._look_below(self._below(ahead=1))
+        self._look_below(self._below(LOOK_AHEAD))
 
     def _let_go(self, version: int) -> None:
         below, left = self._below(), MAX_LEAVING
         while self._going:
             row = self._partition.get(self._going[-1], StockRow)
-            if row is not None and row.version < below and row.is_empty():
+            if row is not None and self._is_due(row, below):
                 if left <= 0:
+                    # It is due: a recovery, which finds no other before it, goes on with it.
                     break
                 left -= remove(self._partition, row)
                 self._left(row.sku, row.location)
             self._going.pop()
-        # What comes next there is due: so a recovery, which finds no other, ends with the same.
         if not self._going:
             self._days = self._days.done(version)
             self._partition.put(self._key, self._days)
 
+    def _is_due(self, row: StockRow, below: int) -> bool:
+        """Whether a row may leave. Where its location was counted whole, one that comes back is
+        as that count has left it: so none leaves that a later one has changed.
+        """
+        if row.version >= below or not row.is_empty():
+            return False
+        whole = self._partition.get(complete_key(row.location), CompleteRow)
+        return whole is None or (whole.version < below and row.counted_at <= whole.at)
+
     def _below(self, ahead: int = 0) -> int:
-        """Empty rows of lower versions are due; `ahead` days later, as far as that is known."""
+        """Rows of lower versions may be due; up to `ahead` days later."""
         if not self._lets_go:
             return 0
-        return self._days.unchanged_below(self._days.days[-1] + ahead - self._keep_days) or 0
+        first = self._days.days[-1] - self._keep_days
+        return self._days.unchanged_below(first + min(ahead, self._keep_days))
 
     # -- which rows
 
     def _look_below(self, version: int) -> None:
-        """Look for empty rows of lower versions. None that changes from now on comes to be one."""
+        """Look for empty rows of lower versions; what changes from now on has a higher one."""
         self._looked_below = version
         self._found: list[str] = []
         self._unseen: Iterator[str] = iter(())

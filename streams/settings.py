@@ -90,8 +90,8 @@ class Settings(BaseSettings):
         ge=0,
         le=3_650,
         description="days after which a stock row that is empty, and that nothing has changed, "
-        "leaves the state with its history: its SKU is unknown there until it is counted again; "
-        "0: never",
+        "leaves the state with its history: its SKU is unknown there until it is counted again, "
+        "or as the last complete count of its location left it; 0: never",
     )
     default_ttl_seconds: int = Field(
         900, ge=1, description="seconds until an unconfirmed hold lapses, where none are given"

@@ -19,6 +19,8 @@ ORIGIN = 99
 
 def test_an_empty_row_leaves_and_its_sku_comes_back_unknown(bootstrap, logs):
     own = {"ONHAND_TIMESTAMPS": "CreateTime", "ONHAND_STOCK_DAYS": str(DAYS)}
+    # Else the broker lets go of records as old as these.
+    own["ONHAND_RETENTION_HOURS"] = str(24 * 365)
     with Harness(bootstrap, logs, "leaving.", ONHAND_PARTITIONS="1", **own) as harness:
         worker = harness.service.start_worker()
         harness.service.start_api()

@@ -193,6 +193,42 @@ def test_a_row_may_leave_and_come_again_within_a_step():
         assert (row.on_hand, row.status, row.book) == (4, "unknown", 2)
 
 
+def counted_whole(sequence, at, **lines):
+    """A count of all that the location has."""
+    told = [{"line": n, "sku": sku, "quantity": q} for n, (sku, q) in enumerate(lines.items(), 1)]
+    return b.count("auditor", sequence, at, 0, lines=told, complete=True)
+
+
+def test_after_a_complete_count_what_comes_back_is_as_if_it_had_stayed():
+    came_late = b.encoded(b.receipt("wms", 7, "08:00", 5))
+    received = b.encoded(b.receipt("wms", 8, "12:00", 3))
+    found = []
+    for days in DAYS, 0:
+        both = Both(stock_days=days)
+        both.send(*EMPTIED, counted_whole(1, "11:00", other=1))
+        for pipeline in both.compiled, both.general:
+            later(pipeline, DAYS + 1)
+            assert ("stock" in kinds(pipeline)) == (days == 0)
+            for event in came_late, received:
+                pipeline.append(topics.WAREHOUSE_RECEIPTS, "wms", event, pipeline.clock)
+            pipeline.run()
+            row = pipeline.stock()
+            found.append((row["on_hand"], row["status"], row["available_to_sell"]))
+    assert found == [(3, "known", 3)] * 4
+
+
+def test_what_was_counted_after_a_complete_count_stays():
+    pipeline = Pipeline(stock_days=DAYS)
+    pipeline.send(counted_whole(1, "08:00", other=1), b.receipt("wms", 1, "09:00", 2))
+    pipeline.send(b.count("hh", 1, "10:00", 0))
+    later(pipeline, DAYS + 1)
+    assert kinds(pipeline) == {"stock"}
+    late = b.encoded(b.receipt("wms", 7, "09:30", 3))
+    pipeline.append(topics.WAREHOUSE_RECEIPTS, "wms", late, pipeline.clock)
+    pipeline.run()
+    assert pipeline.stock()["on_hand"] == 0
+
+
 def test_its_allocations_go_with_the_last_of_its_locations():
     pipeline = Pipeline(stock_days=DAYS)
     data = {"channel": "web", "share": 100, "buffer": 0, "locations": None, "rank": 0}
@@ -209,6 +245,7 @@ def test_its_allocations_go_with_the_last_of_its_locations():
     assert kinds(pipeline) == set()
     mine = [one for one in pipeline.log(topics.CHANNEL_ALLOCATIONS) if one.key == b"web|S"]
     assert [one.value and json.loads(one.value)["quantity"] for one in mine][-2:] == [0, None]
+    assert int(dict(mine[-1].headers)["version"]) == json.loads(mine[-2].value)["version"] + 1
 
 
 def test_rows_of_before_there_were_days_count_as_changed_on_the_first():
@@ -302,6 +339,29 @@ def test_one_record_lets_a_part_go_and_the_next_the_rest_also_after_a_recovery(m
     assert pipeline.stock()["on_hand"] == 7
 
 
+def test_a_complete_count_of_today_lets_nothing_go_that_stayed_this_morning(monkeypatch):
+    monkeypatch.setattr(dormant, "MAX_LEAVING", 1)
+    pipeline = Pipeline(partitions=1, stock_days=DAYS)
+    empty = [b.count("hh", n, "07:00", 0, sku=sku) for n, sku in enumerate("bcdefghi", 1)]
+    pipeline.send(*empty, counted_whole(1, "08:00", z=1))
+    pipeline.send(b.count("hh", 19, "09:00", 0, sku="a", count="X"))
+    at = pipeline.clock + (DAYS + 1) * DAY_MS
+    received = b.encoded(b.receipt("w", 1, "10:00", 1, sku="z"))
+    lines = [{"line": 1, "sku": "z", "quantity": 1}]
+    rest = b.encoded(b.count("hh", 20, "10:00", 0, count="X", lines=lines, complete=True))
+    for key, event in ("w", received), ("hh", rest):
+        pipeline.append(topics.WAREHOUSE_RECEIPTS, key, event, at)
+        pipeline.run()
+    partition = pipeline.state["inventory", 0]
+    assert not decode(partition.encoded["days|0"], DaysRow).is_done
+    partition.undo()
+    pipeline.inventory.closed(0)
+    pipeline.inventory.opened(partition)
+    later(pipeline, 0)
+    assert decode(partition.encoded["days|0"], DaysRow).is_done
+    assert "stock|a|17" in partition.encoded
+
+
 buckets = st.sampled_from([0, 0, 0, 1, -1])
 
 
@@ -325,7 +385,7 @@ class TestDays:
 
     @pytest.mark.parametrize(
         ("first", "below"),
-        [(99, 0), (100, 0), (101, 20), (102, 20), (105, 20), (106, 30), (107, None)],
+        [(99, 0), (100, 0), (101, 20), (102, 20), (105, 20), (106, 30)],
     )
     def test_rows_below_a_version_did_not_change_since_a_day(self, first, below):
         row = self.days((100, 10), (105, 20), (106, 30))
@@ -335,6 +395,3 @@ class TestDays:
         row = self.days((98, 5), (100, 10), (105, 20), (106, 30)).since(104)
         assert (row.days, row.starts, row.version) == ([100, 105, 106], [10, 20, 30], 30)
         assert row.unchanged_below(104) == 20
-
-    def test_without_any_nothing_is_told(self):
-        assert DaysRow(version=0).unchanged_below(5) is None
