@@ -13,6 +13,7 @@ from models.instants import SECOND
 from models.outcomes import Arrival
 from models.rows import parts
 from streams import dormant, intake, inventory
+from streams.allocations import Allocations
 from streams.engine import documents
 from streams.engine.engine import Engine
 from streams.engine.partition import Image, Partition
@@ -27,6 +28,7 @@ _fatal = Engine.fatal
 _send_state = Appender.send_state
 _image = Partition.image
 _recover = Node._recover
+_tell_allocations = Allocations.send
 
 AROUND = 2.0
 """Virtual seconds around the end of faults, when one that writes stock freezes for a bug's sake."""
@@ -183,6 +185,12 @@ async def _pause_before_reading(self: Node, store: Any, tp: Any, end: int) -> bo
     return await _recover(self, store, tp, end)
 
 
+def _tell_one_less(self: Allocations, work: Any) -> None:
+    if len(self._changed) > 1:
+        self._changed.popitem()
+    _tell_allocations(self, work)
+
+
 Patches = list[tuple[Any, str, Any]]
 
 PLANTED: dict[str, Patches] = {
@@ -209,6 +217,7 @@ PLANTED: dict[str, Patches] = {
     "a snapshot is not whole": [(Partition, "image", _image_with_a_row_less)],
     "a source's repeat counts again": [(intake, "arrive", _never_repeated)],
     "what fills a gap is taken for a repeat": [(intake, "arrive", _late_is_repeated)],
+    "channels are not told of each change": [(Allocations, "send", _tell_one_less)],
     "any run is taken": [(Steps, "offer", _take_any_run)],
 }
 

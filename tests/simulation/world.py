@@ -354,6 +354,7 @@ class World:
                 replayed = self._replay(stage, number, emitted)
                 self._same_rows(f"{stage.name}/{number}", state, replayed)
         self._same_outputs(emitted)
+        self._same_allocations()
         self._same_sums()
 
     def _replay(self, stage: Stage, number: int, emitted: dict[str, dict[Any, Any]]) -> Partition:
@@ -394,6 +395,26 @@ class World:
                     self.check(known == what, f"{topic} {identity}: {known} and {what}")
             self.check(found == emitted[topic], f"{topic} is not what a replay emits")
 
+    def _same_allocations(self) -> None:
+        """What channels are told comes, by version, to the state's allocations."""
+        told: dict[str, tuple[int, bytes | None]] = {}
+        for number in range(PARTITIONS):
+            for one in self.broker.logs[topics.CHANNEL_ALLOCATIONS, number].records:
+                key, version = one.key.decode(), _version(one)
+                known = told.get(key, (-1, None))
+                if known[0] == version:
+                    self.check(known[1] == one.value, f"allocation {key} has two of {version}")
+                told[key] = max(known, (version, one.value), key=lambda row: row[0])
+        state = [self._recovered(topics.INVENTORY_STATE, number) for number in range(PARTITIONS)]
+        held = {
+            key.removeprefix("allocation|"): value
+            for partition in state
+            for key, value in partition.encoded.items()
+            if key.startswith("allocation|") and not rows.head(value)[1]
+        }
+        found = {key: value for key, (_, value) in told.items() if value is not None}
+        self.check(found == held, f"channels are told {found}, the state has {held}")
+
     def _same_sums(self) -> None:
         state = [self._recovered(topics.INVENTORY_STATE, number) for number in range(PARTITIONS)]
         for (sku, location), want in self.load.sums.items():
@@ -402,6 +423,12 @@ class World:
             row = rows.decode(value, StockRow)
             have = {bucket: getattr(row, bucket) for bucket in want}
             self.check(have == want, f"{sku} at {location}: {have}, should be {want}")
+
+
+def _version(record: Any) -> int:
+    if record.value is None:
+        return rows.tombstone_version(record.headers)
+    return rows.head(record.value)[0]
 
 
 def _identified(topic: str, number: int, records: Any) -> Any:
