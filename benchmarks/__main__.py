@@ -75,7 +75,7 @@ def reads(
 
 @cli.command()
 def scale(
-    events: int = typer.Option(300_000, help="records of each backlog"),
+    events: int = typer.Option(1_000_000, help="records of each backlog"),
     few: bool = typer.Option(False, help="only small cases"),
 ) -> None:
     """CPU per event as partitions, workers and rows grow."""
