@@ -87,10 +87,10 @@ async def migrate(settings: Settings, prefix: str, partitions: int) -> dict[str,
             ),
             "reference": await _move_reference(settings, target, producer),
         }
-    await _finish(target, positions)
     after = _digest(await _read(target))
     if before != after:
         raise MigrationError(f"what arrived differs: {before} before, {after} after")
+    await _finish(target, positions)
     return {"prefix": prefix, "partitions": partitions, **before, **moved}
 
 
@@ -208,7 +208,7 @@ def _positions(target: Settings, partitions: Iterable[Partition]) -> list[Positi
 
 
 async def _finish(target: Settings, positions: Mapping[str, list[Position]]) -> None:
-    """All is there: let workers start."""
+    """All is there, and is what was sent: let workers start."""
     ends = await ends_of(target, topics.REFERENCE_TOPICS)
     used = {name: end for name, (end,) in ends.items()}
     sender = Sender(target.kafka, "onhand-migrate", Failpoints(""), target.compression)

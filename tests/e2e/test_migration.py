@@ -6,6 +6,9 @@ import pytest
 
 from local.processes import LocalError, wait_until
 from models import topics
+from streams import migration
+from streams.errors import MigrationError
+from streams.settings import Settings
 from tests import builders as b
 from tests.e2e.test_crash import rows_that_differ
 from tests.harness import Harness
@@ -67,6 +70,31 @@ def test_what_was_absorbed_is_all_there_and_goes_on(harness, logs, partitions):
         assert after["version"] > row["version"]
         assert rows_that_differ(there, load) == []
         assert there.get("/v1/channels/web").json() == rule
+
+
+def test_what_did_not_arrive_whole_no_worker_takes(harness, logs, monkeypatch):
+    load = Load(seed=44)
+    worker = harness.service.start_worker()
+    harness.send(*(load.event() for _ in range(50)))
+    harness.settle()
+    worker.stop()
+    place = migration._place
+
+    def lose_one(target, partitions):
+        placed = place(target, partitions)
+        max(placed, key=len)[-1:] = []
+        return placed
+
+    monkeypatch.setattr(migration, "_place", lose_one)
+    settings = Settings(kafka=harness.bootstrap, prefix=harness.prefix)
+    prefix = f"{harness.prefix}to."
+    with pytest.raises(MigrationError, match="what arrived differs"):
+        harness.call(migration.migrate(settings, prefix, 3))
+    with Harness(harness.bootstrap, logs, prefix, ONHAND_PARTITIONS="3") as there:
+        worker = there.service.start_worker()
+        wait_until(lambda: not worker.running, 60, "the worker refuses")
+    assert worker.code == 70
+    assert "was not moved whole: migrate anew" in worker.tail(100)
 
 
 def test_nothing_is_moved_before_all_is_absorbed(harness):
