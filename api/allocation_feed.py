@@ -1,6 +1,6 @@
 """The latest allocation of every channel and SKU, and a resumable stream of changes.
 
-An event's id names how far each partition of the log had come, so a stream resumes
+An event's id names how far each partition of the inventory's state had come, so a stream resumes
 from it at any process: what changed since is each SKU's latest value, not each step to it.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.channels import AllocationRow
-from models.rows import decode, parts, tombstone_version
+from models.rows import decode, head, parts, tombstone_version
 from runtime.records import Fetched
 
 Places = dict[int, int]
@@ -31,37 +31,53 @@ class Allocation(NamedTuple):
 
 
 class AllocationFeed:
-    """Kept by following `channel.allocations`."""
+    """Kept by following the allocations of `inventory.state`.
+
+    `channel.allocations` has the same sooner. But where a process that was thought gone appends to
+    it, an older one may come last, and compaction then leaves that: state is repaired.
+    """
 
     def __init__(self) -> None:
         self._latest: dict[str, dict[str, Allocation]] = {}
+        self._gone: dict[tuple[str, str], int] = {}
+        """Versions of those that are gone, until nothing older can come."""
         self._changed = asyncio.Event()
         self._changes = 0
 
     def take(self, partition: int, records: Iterable[Fetched]) -> None:
-        """Take what came by in a partition of the log."""
+        """Take what came by in a partition of the log: rows of allocations."""
         for record in records:
+            _, channel, sku = parts((record.key or b"").decode())
             if record.value is None:
-                self._forget(record)
+                self._forget(channel, sku, tombstone_version(record.headers))
                 continue
-            row = decode(record.value, AllocationRow)
-            known = self._latest.setdefault(row.channel, {})
-            held = known.get(row.sku)
-            if held is not None and held.row.version >= row.version:
+            version, gone = head(record.value)
+            if self._is_known(channel, sku, version):
                 continue
             # Popped first: the dictionary stays in the order of the latest changes.
-            known.pop(row.sku, None)
+            known = self._latest.setdefault(channel, {})
+            known.pop(sku, None)
+            if gone:
+                self._gone[channel, sku] = version
+                continue
+            self._gone.pop((channel, sku), None)
             self._changes += 1
-            known[row.sku] = Allocation(row, partition, record.offset, self._changes)
+            row = decode(record.value, AllocationRow)
+            known[sku] = Allocation(row, partition, record.offset, self._changes)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def _forget(self, tombstone: Fetched) -> None:
-        channel, sku = parts((tombstone.key or b"").decode())
-        known = self._latest.get(channel, {})
-        held = known.get(sku)
-        if held is not None and held.row.version <= tombstone_version(tombstone.headers):
-            del known[sku]
+    def _is_known(self, channel: str, sku: str, version: int) -> bool:
+        held = self._latest.get(channel, {}).get(sku)
+        known = self._gone.get((channel, sku), -1) if held is None else held.row.version
+        return known >= version
+
+    def _forget(self, channel: str, sku: str, version: int) -> None:
+        if self._gone.get((channel, sku), version + 1) <= version:
+            del self._gone[channel, sku]
+        held = self._latest.get(channel, {}).get(sku)
+        if held is not None and held.row.version <= version:
+            del self._latest[channel][sku]
 
     def page(self, channel: str, after: str, limit: int) -> list[AllocationRow]:
         """Allocations of a channel by SKU, those after `after`."""

@@ -104,10 +104,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             on_position=lambda value: _note_use(use, value),
             searched=SEARCHED,
             on_searched=filler.take,
-            others={
-                topics.CHANNEL_ALLOCATIONS: feed.take,
-                **{name: _taker(catalog, name, watching) for name in topics.REFERENCE_TOPICS},
-            },
+            on_allocations=feed.take,
+            others={name: _taker(catalog, name, watching) for name in topics.REFERENCE_TOPICS},
         )
         app.state.onhand = State(
             settings,

@@ -111,7 +111,7 @@ def _channels() -> dict[str, Any]:
         [name for name, (home, _) in public_types().items() if home == topics.ORDERS_RESERVATIONS],
     )
     named[topics.INVENTORY_LEDGER] = ("What each line did to its row.", ["ledger"])
-    latest = "Compacted: the latest by channel, SKU; a tombstone of a SKU that is gone."
+    latest = "Compacted: the latest by channel, SKU; merge by version. A tombstone: it is gone."
     named[topics.CHANNEL_ALLOCATIONS] = (latest, ["allocation"])
     named[topics.DEAD_LETTERS] = ("What could not be taken, with its place.", ["dead-letter"])
     return {

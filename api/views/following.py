@@ -20,6 +20,7 @@ from runtime.records import Fetch
 log = logging.getLogger(__name__)
 
 _SERVED: Final = frozenset({"stock", "source", "order", "channel"})
+_ALLOCATION: Final = b"allocation|"
 _IDLE_WAIT_MS: Final = 100
 _STAMP_SECONDS: Final = 0.01
 
@@ -49,11 +50,13 @@ class Following:
         others: dict[str, Taker],
         searched: Collection[str],
         on_searched: Searched,
+        on_allocations: Taker,
     ) -> None:
         """`on_row` is told the key of every row but stock, `on_position` intake's positions.
 
-        `others` take the records of further topics, which are no rows. `on_searched` takes rows of
-        the inventory and of its sources of the kinds `searched`.
+        `on_allocations` takes records of the inventory's state that are allocations, `others` the
+        records of further topics, which are no rows. `on_searched` takes rows of the inventory and
+        of its sources of the kinds `searched`.
         """
         self.ready = asyncio.Event()
         self._view = view
@@ -71,6 +74,7 @@ class Following:
         self._on_position = on_position
         self._searched = searched
         self._on_searched = on_searched
+        self._on_allocations = on_allocations
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._stamped = 0.0
@@ -133,6 +137,10 @@ class Following:
             stock, records = newest_stock(records)
         if stock:
             await self._view.apply(stock)
+        if tp.topic == self._stock:
+            allotted = [one for one in records if (one.key or b"").startswith(_ALLOCATION)]
+            if allotted:
+                self._on_allocations(tp.partition, allotted)
         if records:
             await self._take_rows(tp, records)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.allocation_feed import AllocationFeed
 from models import topics
 from models.channels import AllocationRow, ChannelRow, Share, allocate, divide
-from models.rows import encode
+from models.rows import Deleted, encode
 from tests import builders as b
 from tests.pipeline import Pipeline, Record
 
@@ -106,17 +106,29 @@ def test_a_value_that_came_and_went_within_a_step_is_sent_as_it_ended():
     assert shop.emitted()[before:] == [("web", "S", 5)]
 
 
-def test_an_allocation_that_is_gone_is_forgotten_unless_a_newer_one_is_known():
-    def told(version, quantity=None):
+def test_a_feed_has_the_newest_of_each_allocation_and_none_that_is_gone():
+    def told(version, quantity):
         row = AllocationRow(version=version, channel="web", sku="S|x", quantity=quantity or 0)
-        gone = [("version", b"%d" % version)] if quantity is None else []
-        value = None if quantity is None else encode(row)
-        return Record(b"web|S%7Cx", value, 0, version, 0, gone)
+        value = encode(row if quantity is not None else Deleted(version=version))
+        return Record(b"allocation|web|S%7Cx", value, 0, version, 0)
+
+    def tombstone(version):
+        headers = [("version", b"%d" % version)]
+        return Record(b"allocation|web|S%7Cx", None, 0, version, 0, headers)
+
+    def quantities():
+        return [row.quantity for row in feed.page("web", "", 10)]
 
     feed = AllocationFeed()
-    feed.take(0, [told(5, 3), told(4)])
-    assert [row.quantity for row in feed.page("web", "", 10)] == [3]
-    feed.take(0, [told(6)])
-    assert feed.page("web", "", 10) == []
-    feed.take(0, [told(7), told(8, 2)])
-    assert [row.quantity for row in feed.page("web", "", 10)] == [2]
+    feed.take(0, [told(5, 3), told(4, 9), told(4, None), tombstone(4)])
+    assert quantities() == [3]
+    feed.take(0, [told(6, None)])
+    assert quantities() == []
+    # What is late is older than what is gone, for as long as that is told.
+    feed.take(0, [told(5, 3)])
+    assert quantities() == []
+    feed.take(0, [tombstone(6), told(8, 2)])
+    assert quantities() == [2]
+    assert feed._gone == {}
+    feed.take(0, [tombstone(9)])
+    assert quantities() == []

@@ -26,7 +26,7 @@ def nobody(rows):
     """Nobody searches."""
 
 
-def follower(view, told, searched=(), on_searched=nobody):
+def follower(view, told, searched=(), on_searched=nobody, on_allocations=lambda *_: None):
     return Following(
         view,
         "",
@@ -36,6 +36,7 @@ def follower(view, told, searched=(), on_searched=nobody):
         others={},
         searched=searched,
         on_searched=on_searched,
+        on_allocations=on_allocations,
     )
 
 
@@ -51,6 +52,21 @@ def test_a_ready_view_is_given_what_it_takes_at_once_and_one_that_is_filled_all(
         assert [record for part in parts for record in part] == records
 
     asyncio.run(case())
+
+
+def test_allocations_of_the_state_are_handed_over_as_they_stand():
+    taken = []
+    following = follower(
+        MemoryView(), [], on_allocations=lambda *told: taken.append((told[0], list(told[1])))
+    )
+    told = [
+        record("allocation|web|S", 3, b'{"version":5,"channel":"web","sku":"S","quantity":1}'),
+        record("channel|0|web", 4, b'{"version":6}'),
+        record("allocation|web|T", 5, b'{"version":7,"deleted":true}'),
+        record("allocation|web|U", 6, None, version=b"8"),
+    ]
+    asyncio.run(following._take(TopicPartition(topics.INVENTORY_STATE, 1), told))
+    assert taken == [(1, [told[0], told[2], told[3]])]
 
 
 def test_a_tombstone_ends_what_the_view_remembers_of_a_row_that_is_gone():
