@@ -77,6 +77,7 @@ async def allocations(
 ) -> Response:
     """What the channel may sell, by SKU; `next` is the `after` of the next page, or null."""
     state = state_of(request)
+    state.must_have_caught_up()
     name = decoded(channel)
     rows = state.feed.page(name, after, limit)
     if not rows:
@@ -92,6 +93,7 @@ async def stream(
 ) -> EventSourceResponse:
     """Server-sent events: every allocation, then each change. Resumes after `Last-Event-ID`."""
     state = state_of(request)
+    state.must_have_caught_up()
     try:
         since = from_id(last_event_id)
     except ValueError as error:
@@ -105,6 +107,7 @@ async def stream(
 
 
 async def _rule(state: State, channel: str) -> ChannelRow:
+    state.must_have_caught_up()
     value = await state.view.row(channel_key(0, channel))
     if value is None:
         raise Problem(404, "not_found", "the channel has no rule")

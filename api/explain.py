@@ -100,6 +100,7 @@ async def explain_one(
 async def explain_many(request: Request, wanted: Keys) -> Response:
     """Whether the explanations of many rows sum up to their answers, in the order asked."""
     state = state_of(request)
+    state.must_have_caught_up()
     if len(wanted.items) > state.settings.max_query:
         raise Problem(422, "too_many", f"at most {state.settings.max_query} items")
     keys = [(item.sku, item.location) for item in wanted.items]
@@ -135,6 +136,7 @@ def _summary(key: tuple[str, str], version: int, found: list[bytes] | None) -> d
 
 
 async def _version(state: State, sku: str, location: str) -> int:
+    state.must_have_caught_up()
     (stock,) = await state.view.stocks([(sku, location)])
     if stock is None:
         raise Problem(404, "not_found", "there is no row of this SKU at this location")

@@ -82,6 +82,7 @@ async def request_hold(request: Request, asked: Asked) -> Response:
 async def one(request: Request, reservation: str) -> Response:
     """A reservation as its owner last decided it."""
     state = state_of(request)
+    state.must_have_caught_up()
     row = await _row(state, decoded(reservation))
     if row is None or row.status == orders.UNKNOWN:
         raise Problem(404, "not_found", "no such reservation was requested")

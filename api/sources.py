@@ -71,6 +71,7 @@ async def one(request: Request, source: str, topic: str | None = None) -> Respon
     it was last seen in.
     """
     state = state_of(request)
+    state.must_have_caught_up()
     rows = [decode(value, SourceRow) for value in await state.view.source(decoded(source))]
     rows = [row for row in rows if topic in (None, row.topic)]
     if not rows:

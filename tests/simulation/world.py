@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from api.allocation_feed import AllocationFeed
 from models import arrival, movements, rows, stock, topics
 from models.ledger import decode as decode_ledger
 from models.stock import StockRow
@@ -414,6 +415,17 @@ class World:
         }
         found = {key: value for key, (_, value) in told.items() if value is not None}
         self.check(found == held, f"channels are told {found}, the state has {held}")
+        feed = AllocationFeed()
+        for number in range(PARTITIONS):
+            log = self.broker.logs[topics.INVENTORY_STATE, number].records
+            feed.take(number, [one for one in log if one.key.startswith(b"allocation|")])
+        shown = {
+            f"{row.channel}|{row.sku}": row.quantity
+            for channel in feed._latest
+            for row in feed.page(channel, "", len(held))
+        }
+        want = {key: json.loads(value)["quantity"] for key, value in held.items()}
+        self.check(shown == want, f"fronts show {shown}, the state has {want}")
 
     def _same_sums(self) -> None:
         state = [self._recovered(topics.INVENTORY_STATE, number) for number in range(PARTITIONS)]
