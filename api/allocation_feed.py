@@ -54,8 +54,8 @@ class AllocationFeed:
             version, gone = head(record.value)
             if self._is_known(channel, sku, version):
                 continue
-            # Popped first: the dictionary stays in the order of the latest changes.
             known = self._latest.setdefault(channel, {})
+            # Popped first: the dictionary stays in the order of the latest changes.
             known.pop(sku, None)
             if gone:
                 self._gone[channel, sku] = version

@@ -63,6 +63,7 @@ async def put_rule(request: Request, channel: str, rule: Rule) -> Response:
 async def get_rule(request: Request, channel: str) -> Response:
     """The rule in force."""
     state = state_of(request)
+    state.must_have_caught_up()
     row = await _rule(state, decoded(channel))
     document = {name: getattr(row, name) for name in ("channel", *Rule.model_fields)}
     return Answer(document, headers=await lag(state))
@@ -107,7 +108,6 @@ async def stream(
 
 
 async def _rule(state: State, channel: str) -> ChannelRow:
-    state.must_have_caught_up()
     value = await state.view.row(channel_key(0, channel))
     if value is None:
         raise Problem(404, "not_found", "the channel has no rule")

@@ -182,6 +182,7 @@ def test_what_comes_late_to_the_log_of_allocations_misleads_no_front(harness):
     assert harness.put("/v1/channels/web", {"share": 100, "rank": 0}).status_code == 202
     harness.send(b.count("hh", 1, "00:00", 7))
     harness.settle()
+    seven = read_stream(harness, "web", None, lambda row: row["quantity"] == 7)
     harness.send(b.sale("p", 1, "09:00", 2))
     harness.settle()
     told = harness.records(topics.CHANNEL_ALLOCATIONS)
@@ -194,6 +195,8 @@ def test_what_comes_late_to_the_log_of_allocations_misleads_no_front(harness):
     harness.service.start_api()
     (row,) = harness.get("/v1/channels/web/allocations").json()["allocations"]
     assert row["quantity"] == 5
+    # Another front goes on where a stream of this one ended.
+    assert read_stream(harness, "web", seven["id"], lambda row: True)["quantity"] == 5
 
 
 def read_stream(harness, channel, since, wanted):
